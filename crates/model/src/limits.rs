@@ -1,0 +1,42 @@
+//! Every limit on what comes in, by name (contract: README §8). Sizes are bytes unless said otherwise.
+
+/// Characters of a short text: ids, names, devices, labels, file names.
+pub const TEXT_CHARS: usize = 255;
+/// Content of one message.
+pub const CONTENT_BYTES: usize = 1024 * 1024;
+/// One metadata document, as sent.
+pub const METADATA_BYTES: usize = 256 * 1024;
+/// `tools_used`, `response` and `error_msg` of an action log, each.
+pub const ACTION_TEXT_BYTES: usize = 1024 * 1024;
+/// Characters of a feedback comment.
+pub const COMMENT_CHARS: usize = 5_000;
+/// A JSON body of any route but attachments.
+pub const JSON_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// Rows of one page at most; more is clamped, not refused.
+pub const PAGE_ROWS: u32 = 100;
+/// Rows of one page when none are asked for (contract: open-questions row 1).
+pub const PAGE_ROWS_DEFAULT: u32 = 10;
+/// Rows that `paginate=false` answers at most.
+pub const UNPAGED_ROWS: u64 = 10_000;
+/// Entries of a list of metadata keys or values.
+pub const METADATA_LIST: usize = 200;
+/// Newest conversations that a list of metadata keys looks at.
+pub const METADATA_LIST_CONVERSATIONS: u32 = 5_000;
+
+/// Files of a request, and their sizes; each may be set by the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachmentLimits {
+    /// One file, decoded.
+    pub file_bytes: usize,
+    /// Files of one request.
+    pub files: usize,
+    /// The whole request as it comes over the wire, base64 counted as sent.
+    pub request_bytes: usize,
+}
+
+impl Default for AttachmentLimits {
+    fn default() -> Self {
+        Self { file_bytes: 25 * 1024 * 1024, files: 10, request_bytes: 40 * 1024 * 1024 }
+    }
+}

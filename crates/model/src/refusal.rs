@@ -1,0 +1,88 @@
+//! What is wrong with what came in, by field.
+
+use std::borrow::Cow;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// A request that cannot be taken, in the shapes of the contract (README §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400 `{"field": ["message", …]}`.
+    Fields(FieldErrors),
+    /// 400 `{"detail": "…"}`: about the body as a whole.
+    Detail(Cow<'static, str>),
+    /// 400 `{"error": "…"}`: a few attachment refusals have this shape.
+    Error(Cow<'static, str>),
+    /// 413 `{"detail": "…"}`, naming the limit that was passed.
+    TooLarge(String),
+}
+
+impl Refusal {
+    /// One message about one field.
+    #[must_use]
+    pub fn field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        let mut errors = FieldErrors::default();
+        errors.add(field, message);
+        Self::Fields(errors)
+    }
+}
+
+/// Messages by field, in the order in which they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>);
+
+impl FieldErrors {
+    /// Adds a message about a field.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) {
+        let field = field.into();
+        match self.0.iter_mut().find(|(name, _)| *name == field) {
+            Some((_, messages)) => messages.push(message.into()),
+            None => self.0.push((field, vec![message.into()])),
+        }
+    }
+
+    /// Nothing found wrong so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `Ok` when nothing was found wrong.
+    ///
+    /// # Errors
+    /// All that was found, as one refusal.
+    pub fn into_result(self) -> Result<(), Refusal> {
+        if self.is_empty() { Ok(()) } else { Err(Refusal::Fields(self)) }
+    }
+}
+
+impl Serialize for FieldErrors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (field, messages) in &self.0 {
+            map.serialize_entry(field, messages)?;
+        }
+        map.end()
+    }
+}
+
+/// Texts of the contract that more than one place says.
+pub mod texts {
+    /// A field that must be there.
+    pub const REQUIRED: &str = "This field is required.";
+    /// A field that may not be null.
+    pub const NOT_NULL: &str = "This field may not be null.";
+    /// A field that may not be empty.
+    pub const NOT_BLANK: &str = "This field may not be blank.";
+    /// A date-time that cannot be read.
+    pub const BAD_DATETIME: &str = "Datetime has wrong format.";
+    /// A string field that holds an object or a list.
+    pub const NOT_TEXT: &str = "Not a valid string.";
+    /// A document that must be an object.
+    pub const NOT_OBJECT: &str = "Must be a JSON object.";
+    /// A flag that is none.
+    pub const NOT_BOOLEAN: &str = "Must be a valid boolean.";
+    /// A key that must be an integer.
+    pub const NOT_INTEGER: &str = "A valid integer is required.";
+}

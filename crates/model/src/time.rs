@@ -1,0 +1,153 @@
+//! Instants: UTC microseconds inside, ISO 8601 on the wire.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An instant in microseconds since 1970-01-01T00:00:00Z.
+///
+/// Written as `2026-08-17T10:32:33.305953Z`, without the fraction when it is zero. Read leniently
+/// (contract: README §6): any offset, none meaning UTC, a date alone meaning midnight, a space for
+/// the `T` or for a `+` that a query string turned into one, digits beyond microseconds cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+/// The text is no date-time that this product reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an ISO 8601 date-time")]
+pub struct BadTimestamp;
+
+impl Timestamp {
+    /// Microseconds in a second.
+    pub const SECOND: i64 = 1_000_000;
+    /// Microseconds in a minute.
+    pub const MINUTE: i64 = 60 * Self::SECOND;
+    /// Microseconds in a day.
+    pub const DAY: i64 = 24 * 60 * Self::MINUTE;
+
+    /// This instant moved by a number of microseconds; stays at the end of the range when it would leave it.
+    #[must_use]
+    pub fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(at) = jiff::Timestamp::from_microsecond(self.0) else { return f.write_str("9999-12-31T23:59:59Z") };
+        if self.0 % Self::SECOND == 0 { write!(f, "{at}") } else { write!(f, "{at:.6}") }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = BadTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, BadTimestamp> {
+        let text = text.trim();
+        // A real date-time has at most 9 fraction digits and an offset; anything longer is not one.
+        const LONGEST: usize = 64;
+        if text.len() > LONGEST {
+            return Err(BadTimestamp);
+        }
+        // `2026-03-02T09:15:00 00:00`: the plus sign of an offset that was not percent-encoded.
+        let restored = match text.rfind(' ') {
+            Some(at) if at > 10 => {
+                Some(format!("{}+{}", text.get(..at).unwrap_or(""), text.get(at + 1..).unwrap_or("")))
+            }
+            _ => None,
+        };
+        let text = restored.as_deref().unwrap_or(text);
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(at.as_microsecond()));
+        }
+        let civil = text.parse::<jiff::civil::DateTime>().map_err(|_| BadTimestamp)?;
+        let at = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| BadTimestamp)?.timestamp();
+        Ok(Self(at.as_microsecond()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where the present comes from: the system's clock, or a hand that a test moves.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands at `at` until it is moved.
+    #[must_use]
+    pub fn fixed(at: Timestamp) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(at.0))))
+    }
+
+    /// Moves a fixed clock forward; the system's clock cannot be moved and stays as it is.
+    pub fn advance_micros(&self, micros: i64) {
+        if let Some(hand) = &self.0 {
+            hand.fetch_add(micros, Ordering::SeqCst);
+        }
+    }
+
+    /// The present.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(hand) => Timestamp(hand.load(Ordering::SeqCst)),
+            None => Timestamp(jiff::Timestamp::now().as_microsecond()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        text.parse::<Timestamp>().unwrap().to_string()
+    }
+
+    #[test]
+    fn every_documented_spelling_is_read() {
+        for (given, meant) in [
+            ("2026-03-02T09:15:00.123456+00:00", "2026-03-02T09:15:00.123456Z"),
+            ("2026-03-02T10:15:00+01:00", "2026-03-02T09:15:00Z"),
+            ("2026-03-02T09:15:00", "2026-03-02T09:15:00Z"),
+            ("2026-03-02T09:15:00z", "2026-03-02T09:15:00Z"),
+            ("2026-03-02 09:15:00.5", "2026-03-02T09:15:00.500000Z"),
+            ("2026-03-02 09:15", "2026-03-02T09:15:00Z"),
+            ("2026-03-02", "2026-03-02T00:00:00Z"),
+            ("2026-03-02T09:15:00.123456789Z", "2026-03-02T09:15:00.123456Z"),
+            ("2026-03-02T09:15:00 00:00", "2026-03-02T09:15:00Z"),
+            ("2026-03-02 10:15:00 01:00", "2026-03-02T09:15:00Z"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(read(given), meant, "{given}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "yesterday", "2026-13-01", "2026-03-02T25:00:00Z", "12", &"9".repeat(200)] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+}
