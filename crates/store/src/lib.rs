@@ -1,1 +1,163 @@
-//! To come.
+//! Where conversations live: the [`Store`], its schema, its engines, its blobs and its search.
+//!
+//! What is above sees domain methods and never SQL, rows or connections; what is below runs one
+//! portable text on whichever engine it is. Each entity has its room: its statements, its row mapper
+//! and its methods stand in one file.
+
+mod agent;
+mod blob;
+mod conversation;
+mod counters;
+mod engine;
+mod error;
+mod feedback;
+pub mod geo;
+mod ids;
+mod list;
+mod manage;
+mod message;
+mod metadata;
+mod schema;
+mod search;
+mod ticket;
+mod track;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentsight_model::time::Clock;
+
+pub use agent::{Identity, KeyRow, MintedKey};
+pub use error::{Error, Missing, Result};
+pub use list::{Extent, Found};
+pub use message::StoredFile;
+pub use track::{Appended, Stored};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Where the present comes from.
+    pub clock: Clock,
+    /// Bytes of writes that wait at most; a sender waits for room.
+    pub queue_bytes: usize,
+    /// How long a sender waits for room before it hears that we are busy.
+    pub queue_patience: Duration,
+    /// Long reads (lists, searches) at once.
+    pub readers: usize,
+    /// Time that a long read may take.
+    pub query_time: Duration,
+    /// Whether the substring index is kept. Without it a search reads every message of the agent.
+    pub search_index: bool,
+    /// Geolocation databases, asked in this order.
+    pub geoip: Vec<PathBuf>,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            queue_bytes: 64 * 1024 * 1024,
+            queue_patience: Duration::from_secs(10),
+            readers: std::thread::available_parallelism().map_or(2, usize::from),
+            query_time: Duration::from_secs(12),
+            search_index: true,
+            geoip: Vec::new(),
+        }
+    }
+}
+
+/// The store. Cheap to clone; all clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    engine: engine::Engine,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    blobs: blob::Blobs,
+    geo: geo::Geo,
+    search_index: bool,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the embedded store in a folder, which is made when it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Open`] with one sentence that says what is wrong and what would help.
+    pub fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
+        let shared = Shared {
+            clock: config.clock.clone(),
+            blobs: blob::Blobs::open(folder),
+            geo: geo::Geo::open(&config.geoip)?,
+            search_index: config.search_index,
+            folder: folder.to_owned(),
+        };
+        Ok(Self { engine: engine::Engine::open_sqlite(folder, config)?, shared: Arc::new(shared) })
+    }
+
+    /// Refuses new writes, finishes those that wait, and lets go of the files.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Rows that the search index does not hold yet; searches read them one by one.
+    #[must_use]
+    pub fn search_pending(&self) -> u64 {
+        self.engine.search_pending()
+    }
+
+    /// The folder that holds everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    /// Where the store's present comes from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// Checks that a read and a durable write work.
+    ///
+    /// # Errors
+    /// What does not.
+    pub async fn check(&self) -> Result<()> {
+        use engine::params;
+        self.engine.read_now(|reader| reader.one("select count(*) from agents", &[], |row| row.int(0)))?;
+        let now = self.shared.clock.now();
+        let write = move |tx: &engine::Tx<'_>| {
+            let stamp = now.0.to_le_bytes();
+            tx.execute(
+                "insert into settings (name, value) values ('checked_at', ?1) on conflict (name) do update set value = excluded.value",
+                params![stamp.as_slice()],
+            )
+        };
+        self.engine.write(64, write).await.map(drop)
+    }
+
+    /// A secret of this store, made when it is first asked for.
+    ///
+    /// # Errors
+    /// When it can be neither read nor made.
+    pub async fn secret(&self, name: &'static str) -> Result<Vec<u8>> {
+        use engine::params;
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh).map_err(|e| Error::Engine(e.to_string().into()))?;
+        let write = move |tx: &engine::Tx<'_>| {
+            tx.execute(
+                "insert into settings (name, value) values (?1, ?2) on conflict (name) do nothing",
+                params![name, fresh.as_slice()],
+            )?;
+            let kept = tx.one("select value from settings where name = ?1", params![name], |row| {
+                row.blob(0).map(<[u8]>::to_vec)
+            })?;
+            kept.ok_or_else(|| Error::Engine("a setting vanished".into()))
+        };
+        self.engine.write(64, write).await
+    }
+}

@@ -1,0 +1,347 @@
+//! Conversations: their rows, and assembling them whole.
+
+use std::collections::HashMap;
+
+use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
+use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId};
+use agentsight_model::time::Timestamp;
+use agentsight_model::track::Target;
+
+use crate::engine::{Param, Reader, Row, params};
+use crate::error::{Error, Missing, Result};
+use crate::feedback::{feedback, feedback_columns};
+use crate::{Store, message, ticket, usage};
+
+/// Rows that a fetch reads where it is asked for; a larger conversation is read on a thread for long work.
+const READ_NOW_ROWS: i64 = 256;
+
+macro_rules! head_columns {
+    () => {
+        "c.id, c.conversation_id, c.name, c.customer_id, c.customer_ip_address, c.device, c.source, c.language, e.slug, c.environment_id,
+         c.is_marked, c.is_deleted, c.is_used, c.started_at, c.ended_at, c.deleted_at, c.metadata, c.city, c.country, c.timezone_name,
+         c.message_count, c.action_log_count, c.button_count, c.attachment_count, c.conversation_feedback_count, c.message_feedback_count,
+         c.ticket_count, c.usage_count
+         from conversations c join environments e on e.agent_id = c.agent_id and e.id = c.environment_id"
+    };
+}
+
+/// A conversation's own row, and how much hangs on it.
+pub(crate) struct Head {
+    pub(crate) row: ConversationRow,
+    action_logs: i64,
+    buttons: i64,
+    attachments: i64,
+    conversation_feedbacks: i64,
+    message_feedbacks: i64,
+    tickets: i64,
+    usages: i64,
+}
+
+impl Head {
+    fn is_large(&self) -> bool {
+        i64::try_from(self.row.message_count).unwrap_or(i64::MAX).saturating_add(self.action_logs) > READ_NOW_ROWS
+    }
+}
+
+fn head(agent: AgentId, row: &Row<'_>) -> Result<Head> {
+    let ip = row.opt_string(4)?;
+    let (city, country, zone) = (row.opt_string(17)?, row.opt_string(18)?, row.opt_string(19)?);
+    let located = city.is_some() || country.is_some() || zone.is_some();
+    let geo_location = match &ip {
+        Some(ip) if located => Some(GeoLocation { ip_address: ip.clone(), city, country, timezone_name: zone }),
+        _ => None,
+    };
+    let (conversation_feedbacks, message_feedbacks) = (row.int(24)?, row.int(25)?);
+    Ok(Head {
+        row: ConversationRow {
+            id: ConversationId(row.int(0)?),
+            agent,
+            conversation_id: row.string(1)?,
+            name: row.opt_string(2)?,
+            customer_id: row.opt_string(3)?,
+            customer_ip_address: ip,
+            device: row.opt_string(5)?,
+            source: row.opt_string(6)?,
+            language: row.opt_string(7)?,
+            environment: row.string(8)?,
+            environment_id: EnvironmentId(row.int(9)?),
+            is_marked: row.flag(10)?,
+            is_deleted: row.flag(11)?,
+            is_used: row.flag(12)?,
+            started_at: row.timestamp(13)?,
+            ended_at: row.timestamp(14)?,
+            deleted_at: row.opt_timestamp(15)?,
+            metadata: row.json(16)?,
+            geo_location,
+            message_count: count(row.int(20)?),
+            feedback_count: count(conversation_feedbacks + message_feedbacks),
+            tickets: None,
+        },
+        action_logs: row.int(21)?,
+        buttons: row.int(22)?,
+        attachments: row.int(23)?,
+        conversation_feedbacks,
+        message_feedbacks,
+        tickets: row.int(26)?,
+        usages: row.int(27)?,
+    })
+}
+
+pub(crate) fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+const HEAD_BY_ID: &str = concat!("select ", head_columns!(), " where c.agent_id = ?1 and c.id = ?2");
+const HEAD_BY_NAME: &str = concat!("select ", head_columns!(), " where c.agent_id = ?1 and c.conversation_id = ?2");
+const HEADS: &str =
+    concat!("select ", head_columns!(), " where c.agent_id = ?1 and c.id in (select value from rarray(?2))");
+
+pub(crate) fn find_head(reader: &Reader<'_>, agent: AgentId, which: &ConversationRef) -> Result<Option<Head>> {
+    match which {
+        ConversationRef::Id(id) => reader.one(HEAD_BY_ID, params![agent, *id], |row| head(agent, row)),
+        ConversationRef::Named(name) => reader.one(HEAD_BY_NAME, params![agent, name], |row| head(agent, row)),
+    }
+}
+
+/// The heads of these conversations, in the order of `ids`.
+pub(crate) fn heads(reader: &Reader<'_>, agent: AgentId, ids: &[i64]) -> Result<Vec<Head>> {
+    if let [id] = ids {
+        return Ok(find_head(reader, agent, &ConversationId(*id).into())?.into_iter().collect());
+    }
+    let mut found: HashMap<i64, Head> = HashMap::with_capacity(ids.len());
+    reader.each(HEADS, &[agent.into(), Param::Ints(ids)], |row| {
+        let head = head(agent, row)?;
+        found.insert(head.row.id.0, head);
+        Ok(())
+    })?;
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+// One conversation is asked for by itself and many by a list: the same statement otherwise.
+macro_rules! of_conversations {
+    ($name:ident: $before:expr, $column:literal, $after:literal) => {
+        const $name: [&str; 2] = [
+            concat!($before, $column, " = ?2 ", $after),
+            concat!($before, $column, " in (select value from rarray(?2)) ", $after),
+        ];
+    };
+}
+of_conversations!(MESSAGES: "select conversation, id, timestamp, sender, content, action_name, metadata from messages where agent_id = ?1 and ",
+    "conversation", "order by conversation, timestamp, id");
+of_conversations!(ACTION_LOGS: "select conversation, message, id, action, started_at, ended_at, duration_ms, tools_used, response, error_message, metadata
+    from action_logs where agent_id = ?1 and ", "conversation", "order by conversation, id");
+of_conversations!(BUTTONS: "select conversation, message, id, button_event, label, value, metadata from buttons where agent_id = ?1 and ",
+    "conversation", "order by conversation, id");
+of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime_type, size_bytes from attachments where agent_id = ?1 and ",
+    "conversation", "order by conversation, id");
+of_conversations!(FEEDBACKS: concat!("select ", feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
+
+/// Puts conversations together, in a number of statements that does not depend on how many they are.
+pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) -> Result<Vec<Conversation>> {
+    let ids: Vec<i64> = heads.iter().map(|head| head.row.id.0).collect();
+    let (which, scope) = match ids.as_slice() {
+        [one] => (0, Param::Int(*one)),
+        many => (1, Param::Ints(many)),
+    };
+    let scope = [Param::from(agent), scope];
+    let any = |count: fn(&Head) -> i64| heads.iter().any(|head| count(head) > 0);
+    let (logs, buttons, files, tickets) =
+        (any(|h| h.action_logs), any(|h| h.buttons), any(|h| h.attachments), any(|h| h.tickets));
+    let (feedbacks, votes) = (any(|h| h.conversation_feedbacks), any(|h| h.message_feedbacks));
+
+    let position: HashMap<i64, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    let mut whole: Vec<Conversation> = heads
+        .into_iter()
+        .map(|head| {
+            let messages = Vec::with_capacity(usize::try_from(head.row.message_count).unwrap_or(0));
+            head.row.with_transcript(messages, Vec::new())
+        })
+        .collect();
+    let [messages_sql, logs_sql, buttons_sql, files_sql, feedbacks_sql] =
+        [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|pair| pair[which]);
+
+    reader.each(messages_sql, &scope, |row| {
+        if let Some(conversation) = position.get(&row.int(0)?).and_then(|at| whole.get_mut(*at)) {
+            conversation.messages.push(message::message(row, 0)?);
+        }
+        Ok(())
+    })?;
+    if logs || buttons || files || votes {
+        let mut places = HashMap::new();
+        for (at, conversation) in whole.iter().enumerate() {
+            places.extend(conversation.messages.iter().enumerate().map(|(n, message)| (message.id.0, (at, n))));
+        }
+        let mut hang = |sql: &str, put: &mut dyn FnMut(&mut message::Message, &Row<'_>) -> Result<()>| {
+            reader.each(sql, &scope, |row| {
+                let place = row.opt_int(1)?.and_then(|id| places.get(&id));
+                let message = place.and_then(|(at, n)| whole.get_mut(*at)?.messages.get_mut(*n));
+                message.map_or(Ok(()), |message| put(message, row))
+            })
+        };
+        if logs {
+            hang(logs_sql, &mut |message, row| {
+                message.action_logs.push(message::action_log(row, 1)?);
+                Ok(())
+            })?;
+        }
+        if buttons {
+            hang(buttons_sql, &mut |message, row| {
+                message.button = Some(message::button(row, 2)?);
+                Ok(())
+            })?;
+        }
+        if files {
+            hang(files_sql, &mut |message, row| {
+                message.attachments.push(message::attachment(row, 1)?);
+                Ok(())
+            })?;
+        }
+        if feedbacks || votes {
+            attach_feedback(reader, agent, feedbacks_sql, &scope, &position, &places, &mut whole)?;
+        }
+    } else if feedbacks {
+        attach_feedback(reader, agent, feedbacks_sql, &scope, &position, &HashMap::new(), &mut whole)?;
+    }
+    if tickets {
+        let mut found = ticket::of_conversations(reader, agent, &ids)?;
+        for conversation in &mut whole {
+            conversation.tickets = found.remove(&conversation.id.0);
+        }
+    }
+    Ok(whole)
+}
+
+/// Feedback on a conversation goes into its list, a vote onto its message.
+fn attach_feedback(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    sql: &str,
+    scope: &[Param<'_>],
+    position: &HashMap<i64, usize>,
+    places: &HashMap<i64, (usize, usize)>,
+    whole: &mut [Conversation],
+) -> Result<()> {
+    reader.each(sql, scope, |row| {
+        let feedback = feedback(agent, row)?;
+        if let Some(message) = feedback.message {
+            let place = places.get(&message.0);
+            if let Some(message) = place.and_then(|(at, n)| whole.get_mut(*at)?.messages.get_mut(*n)) {
+                message.feedback = Some(feedback);
+            }
+        } else if let Some(conversation) =
+            feedback.conversation.and_then(|id| position.get(&id.0)).and_then(|at| whole.get_mut(*at))
+        {
+            conversation.feedbacks.push(feedback);
+        }
+        Ok(())
+    })
+}
+
+/// What a write must know of the conversation that it goes to.
+pub(crate) struct Known {
+    pub(crate) id: ConversationId,
+    pub(crate) conversation_id: String,
+    pub(crate) environment_id: EnvironmentId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
+}
+
+macro_rules! known_by {
+    ($column:literal) => {
+        concat!("select id, conversation_id, environment_id, started_at, ended_at from conversations where agent_id = ?1 and ", $column, " = ?2")
+    };
+}
+
+fn known(row: &Row<'_>) -> Result<Known> {
+    Ok(Known {
+        id: ConversationId(row.int(0)?),
+        conversation_id: row.string(1)?,
+        environment_id: EnvironmentId(row.int(2)?),
+        started_at: row.timestamp(3)?,
+        ended_at: row.timestamp(4)?,
+    })
+}
+
+pub(crate) fn known_by_id(reader: &Reader<'_>, agent: AgentId, id: ConversationId) -> Result<Option<Known>> {
+    reader.one(known_by!("id"), params![agent, id], known)
+}
+
+pub(crate) fn known_by_name(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Option<Known>> {
+    reader.one(known_by!("conversation_id"), params![agent, name], known)
+}
+
+/// Finds the conversation that a body named (contract: tracking-v0 §2), and the name under which it
+/// may be made where there is none.
+///
+/// # Errors
+/// [`Missing::Conversation`] where an integer leads nowhere and no name stands beside it.
+pub(crate) fn find_target<'t>(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    target: &'t Target,
+) -> Result<(Option<&'t str>, Option<Known>)> {
+    if let Some(id) = target.id
+        && let Some(known) = known_by_id(reader, agent, id)?
+    {
+        return Ok((None, Some(known)));
+    }
+    match &target.name {
+        Some(name) => Ok((Some(name), known_by_name(reader, agent, name)?)),
+        None => Err(Error::NotFound(Missing::Conversation)),
+    }
+}
+
+/// A fetch that stopped because the conversation is large.
+enum Fetched {
+    Whole(Box<Conversation>),
+    Large,
+}
+
+impl Store {
+    /// One whole conversation: by our integer or by the sender's string, in the trash or not.
+    ///
+    /// `tickets` and `token_usage` are always present. File links are empty: whoever serves them makes them.
+    ///
+    /// # Errors
+    /// [`Missing::Row`] when the agent has no such conversation.
+    pub async fn fetch_conversation(&self, agent: AgentId, which: ConversationRef) -> Result<Conversation> {
+        let fetched = self.engine.read_now(|reader| {
+            let head = find_head(reader, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+            if head.is_large() {
+                Ok(Fetched::Large)
+            } else {
+                fetch(reader, agent, head).map(|whole| Fetched::Whole(Box::new(whole)))
+            }
+        })?;
+        match fetched {
+            Fetched::Whole(conversation) => Ok(*conversation),
+            Fetched::Large => {
+                let read = move |reader: &Reader<'_>| {
+                    let head = find_head(reader, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+                    fetch(reader, agent, head)
+                };
+                self.engine.read(read).await
+            }
+        }
+    }
+
+    /// Our integer for a sender's string. Conversations in the trash are not found.
+    ///
+    /// # Errors
+    /// [`Missing::Conversation`]
+    pub fn lookup(&self, agent: AgentId, name: &str) -> Result<Lookup> {
+        const BY_NAME: &str =
+            "select id from conversations where agent_id = ?1 and conversation_id = ?2 and is_deleted = 0";
+        let id = self.engine.read_now(|reader| reader.one(BY_NAME, params![agent, name], |row| row.int(0)))?;
+        let id = ConversationId(id.ok_or(Error::NotFound(Missing::Conversation))?);
+        Ok(Lookup { id, conversation_id: name.to_owned() })
+    }
+}
+
+fn fetch(reader: &Reader<'_>, agent: AgentId, head: Head) -> Result<Conversation> {
+    let (id, usages) = (head.row.id, head.usages);
+    let mut whole = assemble(reader, agent, vec![head])?.pop().ok_or(Error::NotFound(Missing::Row))?;
+    whole.tickets.get_or_insert_default();
+    whole.token_usage = Some(if usages > 0 { usage::summary(reader, agent, id)? } else { None });
+    Ok(whole)
+}

@@ -1,0 +1,265 @@
+//! SQLite: connections, statements, what its errors mean. Nobody outside `engine` knows of it.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use super::writer::Writer;
+use super::{Param, Reader, Row, Table, damaged};
+use crate::StoreConfig;
+use crate::error::{Error, Result};
+
+/// Name of the database file in the data folder.
+const FILE: &str = "agentsight.db";
+/// How long a connection waits for another process's write to end.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 256;
+/// Page cache of the writer and of each reader, in KiB. The file system's own cache holds the rest.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 4 * 1024;
+/// Pages in the write-ahead log before they are copied into the database (16 MiB).
+const CHECKPOINT_PAGES: i64 = 4_096;
+/// The log file is cut back to this size after a checkpoint.
+const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
+/// Steps of SQLite's machine between looks at the clock.
+const STEPS_PER_LOOK: i32 = 20_000;
+
+/// The embedded engine: any number of readers, one writer.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    /// Idle reading connections. A reader takes one, or opens one when none is idle.
+    readers: Mutex<Vec<Connection>>,
+    /// Long reads at once; short ones do not wait behind them.
+    apart: Semaphore,
+    query_time: Duration,
+    writer: Writer,
+}
+
+impl Sqlite {
+    pub(super) fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
+        create_folder(folder)?;
+        let path = folder.join(FILE);
+        let connection = connect(&path, WRITER_CACHE_KIB, true).map_err(|e| explain_open(&path, e))?;
+        crate::schema::migrate(&path, &connection, config.clock.now())?;
+        let writer = Writer::start(connection, config)?;
+        Ok(Self {
+            path,
+            readers: Mutex::new(Vec::new()),
+            apart: Semaphore::new(config.readers.max(1)),
+            query_time: config.query_time,
+            writer,
+        })
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Reads in one snapshot, on the calling thread.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+        self.with_connection(|connection| snapshot(connection, read))
+    }
+
+    /// Reads on a thread for long work, within the time that a query may take.
+    pub(super) async fn read_apart<T: Send + 'static>(
+        engine: &Arc<Self>,
+        read: impl FnOnce(&Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _turn = engine.apart.acquire().await.map_err(|_| Error::Closed)?;
+        let engine = Arc::clone(engine);
+        let work = move || {
+            let limit = engine.query_time;
+            let deadline = Instant::now() + limit;
+            engine.with_connection(|connection| {
+                connection
+                    .progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() > deadline))
+                    .map_err(engine_error)?;
+                let result = snapshot(connection, read);
+                connection.progress_handler(0, None::<fn() -> bool>).map_err(engine_error)?;
+                match result {
+                    Err(Error::TooSlow { .. }) => Err(Error::TooSlow { limit }),
+                    other => other,
+                }
+            })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|e| Error::Engine(e.into()))?
+    }
+
+    /// Lends an idle connection, or a new one; one that failed is not kept.
+    fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let idle = self.readers.lock().pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.path, READER_CACHE_KIB, false).map_err(engine_error)?,
+        };
+        let result = work(&mut connection);
+        if !matches!(result, Err(Error::Engine(_) | Error::Damaged { .. } | Error::TooSlow { .. })) {
+            self.readers.lock().push(connection);
+        }
+        result
+    }
+
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+        self.readers.lock().clear();
+    }
+}
+
+fn create_folder(folder: &Path) -> Result<()> {
+    let refuse = |e: std::io::Error| Error::Open(format!("data folder {} cannot be written: {e}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(refuse)?;
+    // SQLite would say no more than "unable to open database file".
+    let probe = folder.join(".write-probe");
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(refuse)
+}
+
+fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    rusqlite::vtab::array::load_module(&connection)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    if create {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
+    } else {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+    execute(connection, "begin", &[])?;
+    let result = read(&Reader::Sqlite(connection));
+    execute(connection, "commit", &[])?;
+    result
+}
+
+/// Runs `work` in a write transaction that is rolled back when it fails.
+pub(super) fn transaction<T>(connection: &mut Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine_error)?;
+    let done = work(&transaction)?;
+    transaction.commit().map_err(engine_error)?;
+    Ok(done)
+}
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Null => Null.to_sql(),
+            Self::Int(n) => Ok(ToSqlOutput::from(*n)),
+            Self::Text(text) => Ok(ToSqlOutput::from(*text)),
+            Self::Blob(bytes) => Ok(ToSqlOutput::from(*bytes)),
+            Self::Ints(list) => Ok(ToSqlOutput::from_rc(
+                Rc::new(list.iter().map(|n| Value::Integer(*n)).collect::<Vec<_>>()),
+                c"rarray",
+            )),
+        }
+    }
+}
+
+pub(super) fn each(
+    connection: &Connection,
+    sql: &str,
+    params: &[Param<'_>],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(sql).map_err(engine_error)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(engine_error)?;
+    while let Some(row) = rows.next().map_err(engine_error)? {
+        each(&Row::Sqlite(row))?;
+    }
+    Ok(())
+}
+
+pub(super) fn execute(connection: &Connection, sql: &str, params: &[Param<'_>]) -> Result<usize> {
+    let mut statement = connection.prepare_cached(sql).map_err(engine_error)?;
+    statement.execute(rusqlite::params_from_iter(params)).map_err(engine_error)
+}
+
+thread_local! {
+    /// The insert statement of each table, made once.
+    static INSERTS: std::cell::RefCell<std::collections::HashMap<&'static str, Rc<str>>> = std::cell::RefCell::default();
+}
+
+pub(super) fn insert(connection: &Connection, table: &'static Table, values: &[Param<'_>]) -> Result<()> {
+    let sql = INSERTS
+        .with_borrow_mut(|inserts| Rc::clone(inserts.entry(table.name).or_insert_with(|| insert_text(table).into())));
+    execute(connection, &sql, values).map(drop)
+}
+
+fn insert_text(table: &Table) -> String {
+    let marks: Vec<String> = (1..=table.columns.len()).map(|n| format!("?{n}")).collect();
+    format!(
+        "insert into {} ({}) values ({}) {}",
+        table.name,
+        table.columns.join(", "),
+        marks.join(", "),
+        table.on_conflict
+    )
+}
+
+pub(super) fn int(row: &rusqlite::Row<'_>, column: usize) -> Result<i64> {
+    opt_int(row, column)?.ok_or(damaged(column))
+}
+
+pub(super) fn opt_int(row: &rusqlite::Row<'_>, column: usize) -> Result<Option<i64>> {
+    match row.get_ref(column).map_err(|_| damaged(column))? {
+        ValueRef::Integer(n) => Ok(Some(n)),
+        ValueRef::Null => Ok(None),
+        _ => Err(damaged(column)),
+    }
+}
+
+pub(super) fn opt_text<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Option<&'r str>> {
+    match row.get_ref(column).map_err(|_| damaged(column))? {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| damaged(column)),
+        ValueRef::Null => Ok(None),
+        _ => Err(damaged(column)),
+    }
+}
+
+pub(super) fn blob<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r [u8]> {
+    match row.get_ref(column).map_err(|_| damaged(column))? {
+        ValueRef::Blob(bytes) => Ok(bytes),
+        _ => Err(damaged(column)),
+    }
+}
+
+/// What an error of SQLite means to us.
+pub(crate) fn engine_error(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full,
+        // Only the clock of a long read interrupts; it knows the limit.
+        Some(ErrorCode::OperationInterrupted) => Error::TooSlow { limit: Duration::ZERO },
+        _ => Error::Engine(error.into()),
+    }
+}
+
+fn explain_open(path: &Path, error: rusqlite::Error) -> Error {
+    let path = path.display();
+    Error::Open(match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => format!(
+            "{path} is not an AgentSight database (it may be damaged); restore it from a backup or choose another data folder"
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => format!("{path} is damaged; restore it from a backup"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{path} is locked by another program; stop it and start again")
+        }
+        Some(ErrorCode::DiskFull) => format!("no space left to open {path}"),
+        _ => format!("{path} cannot be opened: {error}"),
+    })
+}

@@ -1,0 +1,82 @@
+//! Ids: positive, per kind of row, never used again.
+//!
+//! They are taken from the database in blocks, so that neither a batch nor another node pays a
+//! round trip per row. A restart wastes what is left of a block.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::engine::{Tx, params};
+use crate::error::{Error, Result};
+
+/// Ids taken at a time.
+const BLOCK: i64 = 64;
+
+/// A table whose rows have ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Agent,
+    Environment,
+    Key,
+    Conversation,
+    Message,
+    Action,
+    ActionLog,
+    Button,
+    Attachment,
+    Feedback,
+    TokenUsage,
+    TokenCounter,
+    SearchPending,
+    SearchDoc,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Agent => "agents",
+            Self::Environment => "environments",
+            Self::Key => "api_keys",
+            Self::Conversation => "conversations",
+            Self::Message => "messages",
+            Self::Action => "actions",
+            Self::ActionLog => "action_logs",
+            Self::Button => "buttons",
+            Self::Attachment => "attachments",
+            Self::Feedback => "feedbacks",
+            Self::TokenUsage => "token_usage",
+            Self::TokenCounter => "token_counters",
+            Self::SearchPending => "search_pending",
+            Self::SearchDoc => "search_docs",
+        }
+    }
+}
+
+/// What is left of each block. Belongs to one writer.
+#[derive(Debug, Default)]
+pub(crate) struct IdBlocks(RefCell<HashMap<Kind, std::ops::Range<i64>>>);
+
+impl IdBlocks {
+    pub(crate) fn next(&self, tx: &Tx<'_>, kind: Kind) -> Result<i64> {
+        let mut blocks = self.0.borrow_mut();
+        let block = blocks.entry(kind).or_default();
+        if let Some(id) = block.next() {
+            return Ok(id);
+        }
+        let end = tx
+            .one(
+                "insert into id_blocks (name, next) values (?1, 1 + ?2)
+                 on conflict (name) do update set next = id_blocks.next + ?2 returning next",
+                params![kind.name(), BLOCK],
+                |row| row.int(0),
+            )?
+            .ok_or_else(|| Error::Engine("no block of ids was answered".into()))?;
+        *block = end - BLOCK..end;
+        block.next().ok_or_else(|| Error::Engine("an empty block of ids was answered".into()))
+    }
+
+    /// After a rollback: the blocks that it took are not ours.
+    pub(crate) fn forget(&self) {
+        self.0.borrow_mut().clear();
+    }
+}

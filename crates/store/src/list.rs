@@ -1,0 +1,300 @@
+//! Lists of conversations: filters, order, exact counts, pages (contract: reading §2).
+//!
+//! A list finds the ids of its page first, from an index that holds the columns of the common
+//! filters, and reads rows for these alone.
+
+use agentsight_model::conversation::{Conversation, ConversationRow};
+use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available};
+use agentsight_model::ids::AgentId;
+use agentsight_model::limits::UNPAGED_ROWS;
+use agentsight_model::page::Page;
+use agentsight_model::refusal::Refusal;
+use agentsight_model::text::Needle;
+
+use crate::conversation::{Head, assemble, count, heads};
+use crate::engine::{Param, Reader, params};
+use crate::error::{Error, Missing, Result};
+use crate::search::{self, Within};
+use crate::{Store, agent, counters, ticket};
+
+/// The rows of a page, and how many there are over all pages.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// Rows over all pages.
+    pub count: u64,
+    /// 1-based.
+    pub page: u32,
+    /// The rows.
+    pub rows: Vec<T>,
+}
+
+/// How much of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One page.
+    Page(Page),
+    /// Every row (`paginate=false`), refused past [`UNPAGED_ROWS`].
+    Everything,
+}
+
+/// The `where` of a list, with its parameters.
+#[derive(Default)]
+struct Conditions {
+    text: String,
+    params: Vec<Owned>,
+    /// Nothing can match.
+    impossible: bool,
+    /// Only the trash decides: the count is known.
+    plain: bool,
+}
+
+/// A parameter that owns its value.
+enum Owned {
+    Int(i64),
+    Text(String),
+    Ints(Vec<i64>),
+}
+
+impl Conditions {
+    fn add(&mut self, condition: &str, params: impl IntoIterator<Item = Owned>) {
+        let mut text = condition.to_owned();
+        for param in params {
+            self.params.push(param);
+            // Parameters are numbered as they come; the agent is the first.
+            text = text.replacen("{}", &format!("?{}", self.params.len() + 1), 1);
+        }
+        self.text.push_str(" and ");
+        self.text.push_str(&text);
+        self.plain = false;
+    }
+
+    fn params<'a>(&'a self, agent: AgentId, more: &[i64]) -> Vec<Param<'a>> {
+        let own = self.params.iter().map(|param| match param {
+            Owned::Int(n) => Param::Int(*n),
+            Owned::Text(text) => Param::Text(text),
+            Owned::Ints(list) => Param::Ints(list),
+        });
+        std::iter::once(agent.into()).chain(own).chain(more.iter().map(|n| Param::Int(*n))).collect()
+    }
+}
+
+fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, index: bool) -> Result<Conditions> {
+    use Owned::{Int, Ints, Text};
+    let mut all = Conditions { plain: true, ..Conditions::default() };
+    let equal = |all: &mut Conditions, column: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            all.add(&format!("c.{column} = {{}}"), [Text(value.clone())]);
+        }
+    };
+    equal(&mut all, "conversation_id", &filter.conversation_id);
+    equal(&mut all, "customer_id", &filter.customer_id);
+    equal(&mut all, "customer_ip_address", &filter.customer_ip_address.map(|ip| ip.to_string()));
+    for (column, value) in [("device", &filter.device), ("language", &filter.language)] {
+        if let Some(value) = value {
+            all.add(&format!("lower(c.{column}) = {{}}"), [Text(value.to_ascii_lowercase())]);
+        }
+    }
+    for slug in &filter.environments {
+        let id = agent::find_environment(reader, agent, slug)?;
+        let id = id.ok_or_else(|| Refusal::field("environment", not_available(slug)))?;
+        all.add("c.environment_id = {}", [Int(id.0)]);
+    }
+    if let Some(flag) = filter.is_marked {
+        all.add("c.is_marked = {}", [Int(flag.into())]);
+    }
+    for (column, flag) in [("message_count", filter.has_messages), ("action_log_count", filter.has_action)] {
+        if let Some(flag) = flag {
+            all.add(&format!("c.{column} {} 0", if flag { ">" } else { "=" }), []);
+        }
+    }
+    if let Some(flag) = filter.has_feedback {
+        all.add(
+            &format!("c.conversation_feedback_count + c.message_feedback_count {} 0", if flag { ">" } else { "=" }),
+            [],
+        );
+    }
+    let feedback_source = filter.feedback_source.map(|source| Text(source.as_str().to_owned()));
+    match (filter.feedback_sentiment.map(|sentiment| Text(sentiment.as_str().to_owned())), feedback_source) {
+        (Some(sentiment), Some(source)) => {
+            all.add("c.id in (select f.conversation from feedbacks f where f.agent_id = ?1 and f.sentiment = {} and f.source = {})", [sentiment, source]);
+        }
+        (Some(sentiment), None) => all.add(
+            "c.id in (select f.conversation from feedbacks f where f.agent_id = ?1 and f.sentiment = {})",
+            [sentiment],
+        ),
+        (None, Some(source)) => all
+            .add("c.id in (select f.conversation from feedbacks f where f.agent_id = ?1 and f.source = {})", [source]),
+        (None, None) => {}
+    }
+    for (bound, at) in [(">=", filter.started_at_after), ("<=", filter.started_at_before)] {
+        if let Some(at) = at {
+            all.add(&format!("c.started_at {bound} {{}}"), [Int(at.0)]);
+        }
+    }
+    for term in &filter.metadata {
+        let marks = vec!["{}"; term.forms.len()].join(", ");
+        let forms = term.forms.iter().map(|form| Text(form.clone()));
+        let condition = format!(
+            "c.id in (select m.conversation from conversation_metadata m where m.agent_id = ?1 and m.path = {{}} and m.form in ({marks}))"
+        );
+        all.add(&condition, std::iter::once(Text(term.path.clone())).chain(forms));
+    }
+    if let Some(name) = &filter.action_name {
+        let actions = actions_named(reader, agent, name)?;
+        all.add(
+            "c.id in (select l.conversation from action_logs l where l.agent_id = ?1 and l.action in (select value from rarray({})))",
+            [Ints(actions)],
+        );
+    }
+    if filter.include_tickets {
+        all.add("c.ticket_count > 0", []);
+    }
+    for (text, within) in [
+        (&filter.name, Within::Name),
+        (&filter.customer_id_contains, Within::CustomerId),
+        (&filter.message_contains, Within::Messages),
+    ] {
+        if let Some(text) = text {
+            let ids = search::conversations_with(reader, agent, text, within, index)?;
+            all.impossible |= ids.is_empty();
+            all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+        }
+    }
+    for word in &filter.search {
+        let ids = search::conversations_with(reader, agent, word, Within::Anything, index)?;
+        all.impossible |= ids.is_empty();
+        all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+    }
+    if !filter.include_deleted {
+        let plain = all.plain;
+        all.add("c.is_deleted = 0", []);
+        all.plain = plain;
+    }
+    Ok(all)
+}
+
+/// Actions whose name holds the text, case ignored.
+fn actions_named(reader: &Reader<'_>, agent: AgentId, text: &str) -> Result<Vec<i64>> {
+    let needle = Needle::new(text);
+    let all = reader.all("select id, name from actions where agent_id = ?1", params![agent], |row| {
+        Ok((row.int(0)?, needle.is_in(row.text(1)?)))
+    })?;
+    Ok(all.into_iter().filter(|(_, named)| *named).map(|(id, _)| id).collect())
+}
+
+fn order_by(keys: &[Order]) -> String {
+    const NEWEST: Order = Order { by: OrderBy::StartedAt, descending: true };
+    let keys = if keys.is_empty() { &[NEWEST] } else { keys };
+    let mut parts: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let column = match key.by {
+                OrderBy::StartedAt => "started_at",
+                OrderBy::EndedAt => "ended_at",
+                OrderBy::Id => "id",
+                OrderBy::CustomerId => "customer_id",
+                OrderBy::IsMarked => "is_marked",
+                OrderBy::Language => "language",
+            };
+            // Where nothing is said of it, engines disagree on where null stands.
+            let nulls = if matches!(key.by, OrderBy::CustomerId | OrderBy::Language) { " nulls last" } else { "" };
+            format!("c.{column} {}{nulls}", if key.descending { "desc" } else { "asc" })
+        })
+        .collect();
+    if !keys.iter().any(|key| key.by == OrderBy::Id) {
+        let descending = keys.first().is_some_and(|key| key.descending);
+        parts.push(format!("c.id {}", if descending { "desc" } else { "asc" }));
+    }
+    parts.join(", ")
+}
+
+fn find(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    filter: &ConversationFilter,
+    extent: Extent,
+    index: bool,
+) -> Result<Found<Head>> {
+    let conditions = conditions(reader, agent, filter, index)?;
+    let total = if conditions.impossible {
+        0
+    } else if conditions.plain {
+        let all = counters::get(reader, agent, counters::CONVERSATIONS)?;
+        if filter.include_deleted { all } else { all - counters::get(reader, agent, counters::DELETED)?.min(all) }
+    } else {
+        let sql = format!("select count(*) from conversations c where c.agent_id = ?1{}", conditions.text);
+        reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count)
+    };
+    let (page, offset, limit) = match extent {
+        Extent::Page(page) => {
+            let (number, offset) = page.resolve(total).map_err(|_| Error::NotFound(Missing::Page))?;
+            (number, offset, u64::from(page.size))
+        }
+        Extent::Everything if total > UNPAGED_ROWS => {
+            let text = format!("{total} rows match; at most {UNPAGED_ROWS} are answered without pages.");
+            return Err(Refusal::field("paginate", text).into());
+        }
+        Extent::Everything => (1, 0, UNPAGED_ROWS),
+    };
+    if total == 0 {
+        return Ok(Found { count: 0, page, rows: Vec::new() });
+    }
+    let next = conditions.params.len() + 2;
+    let sql = format!(
+        "select c.id from conversations c where c.agent_id = ?1{} order by {} limit ?{next} offset ?{}",
+        conditions.text,
+        order_by(&filter.ordering),
+        next + 1
+    );
+    let bounds = [i64::try_from(limit).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX)];
+    let ids = reader.all(&sql, &conditions.params(agent, &bounds), |row| row.int(0))?;
+    Ok(Found { count: total, page, rows: heads(reader, agent, &ids)? })
+}
+
+impl Store {
+    /// Whole conversations that match, as one page or all. `tickets` are there where the filter asks for them.
+    ///
+    /// # Errors
+    /// [`Missing::Page`], an environment that the agent does not have, a query that takes too long.
+    pub async fn list_conversations(
+        &self,
+        agent: AgentId,
+        filter: ConversationFilter,
+        extent: Extent,
+    ) -> Result<Found<Conversation>> {
+        let index = self.shared.search_index;
+        let read = move |reader: &Reader<'_>| {
+            let found = find(reader, agent, &filter, extent, index)?;
+            let mut rows = assemble(reader, agent, found.rows)?;
+            if !filter.include_tickets {
+                rows.iter_mut().for_each(|row| row.tickets = None);
+            }
+            Ok(Found { count: found.count, page: found.page, rows })
+        };
+        self.engine.read(read).await
+    }
+
+    /// The same without transcripts.
+    ///
+    /// # Errors
+    /// As [`Store::list_conversations`].
+    pub async fn list_conversation_rows(
+        &self,
+        agent: AgentId,
+        filter: ConversationFilter,
+        extent: Extent,
+    ) -> Result<Found<ConversationRow>> {
+        let index = self.shared.search_index;
+        let read = move |reader: &Reader<'_>| {
+            let found = find(reader, agent, &filter, extent, index)?;
+            let mut rows: Vec<ConversationRow> = found.rows.into_iter().map(|head| head.row).collect();
+            if filter.include_tickets {
+                let ids: Vec<i64> = rows.iter().map(|row| row.id.0).collect();
+                let mut tickets = ticket::of_conversations(reader, agent, &ids)?;
+                rows.iter_mut().for_each(|row| row.tickets = tickets.remove(&row.id.0));
+            }
+            Ok(Found { count: found.count, page: found.page, rows })
+        };
+        self.engine.read(read).await
+    }
+}

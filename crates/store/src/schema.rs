@@ -1,0 +1,86 @@
+//! The schema as a history of migrations, run at every start.
+//!
+//! Written once for both engines. `agent_id` leads every key, so that the tables can be spread over
+//! machines by agent. Times are microseconds, flags are 0 and 1, what a sender gave as JSON is text.
+//! `messages` and the tables that hang on a conversation are clustered by it: reading a conversation
+//! is reading a few neighbouring pages, however large the store is.
+
+use std::path::Path;
+
+use agentsight_model::time::Timestamp;
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+/// One step of the history. A step that was released is never changed.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: &[Migration] =
+    &[Migration { name: "conversations of generation 0.0.x", sql: include_str!("schema/0001_conversations.sql") }];
+
+/// Brings a database up to date, in one transaction.
+pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> Result<()> {
+    let engine = |e: rusqlite::Error| match crate::engine::engine_error(e) {
+        Error::Full => Error::Full,
+        other => Error::Open(format!("{} cannot be brought up to date: {other}", path.display())),
+    };
+    // Waits for another process that migrates the same file.
+    connection.execute_batch("begin immediate").map_err(engine)?;
+    let result = run(path, connection, now);
+    match result {
+        Ok(()) => connection.execute_batch("commit").map_err(engine),
+        Err(Step::Refused(error)) => {
+            let _ = connection.execute_batch("rollback");
+            Err(error)
+        }
+        Err(Step::Engine(error)) => {
+            let _ = connection.execute_batch("rollback");
+            Err(engine(error))
+        }
+    }
+}
+
+enum Step {
+    Refused(Error),
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Step {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step> {
+    let tables: i64 = connection.query_row("select count(*) from sqlite_master", [], |row| row.get(0))?;
+    let ours: i64 =
+        connection.query_row("select count(*) from sqlite_master where name = 'migrations'", [], |row| row.get(0))?;
+    if tables > 0 && ours == 0 {
+        return Err(Step::Refused(Error::Open(format!(
+            "{} belongs to another program; choose another data folder",
+            path.display()
+        ))));
+    }
+    connection.execute_batch("create table if not exists migrations (version integer primary key, name text not null, applied_at integer not null)")?;
+    let version: i64 =
+        connection.query_row("select coalesce(max(version), 0) from migrations", [], |row| row.get(0))?;
+    let known = MIGRATIONS.len() as i64;
+    if version > known {
+        return Err(Step::Refused(Error::Open(format!(
+            "{} was written by a newer AgentSight (schema {version}, this program knows {known}); install that version or newer",
+            path.display()
+        ))));
+    }
+    for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= version) {
+        connection.execute_batch(migration.sql)?;
+        connection.execute(
+            "insert into migrations (version, name, applied_at) values (?1, ?2, ?3)",
+            (number, migration.name, now.0),
+        )?;
+        tracing::debug!(number, name = migration.name, "schema migrated");
+    }
+    Ok(())
+}

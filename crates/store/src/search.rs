@@ -1,0 +1,263 @@
+//! Substring search, case ignored, in any script, from an index.
+//!
+//! Every text is cut into grams of three characters (folded, see [`agentsight_model::text`]), and a
+//! document of the index is the set of grams of what one conversation gained at a time. A needle's
+//! grams lead to candidate conversations, whose texts are then read: the index never decides. One or
+//! two characters are found as the beginning of a gram, for which texts are padded at their end. A
+//! gram carries its agent, so that one agent's search never meets another's text.
+//!
+//! The index is built behind the write, by the writer in its pauses; what it does not hold yet stands
+//! in `search_pending`, written with the row itself, and is read one by one. So a message is found by
+//! the next request after its acknowledgement. Documents are never taken away: one that is out of
+//! date is a candidate that its conversation's texts do not confirm.
+
+use std::collections::{BTreeSet, HashMap};
+
+use agentsight_model::ids::{AgentId, ConversationId, MessageId};
+use agentsight_model::text::{Needle, fold};
+use agentsight_model::time::Timestamp;
+
+use crate::engine::{Reader, Table, Tx, params};
+use crate::error::Result;
+use crate::ids::Kind;
+
+static SEARCH_PENDING: Table = Table {
+    name: "search_pending",
+    columns: &["id", "agent_id", "conversation", "timestamp", "message"],
+    on_conflict: "",
+};
+static SEARCH_DOCS: Table = Table { name: "search_docs", columns: &["id", "conversation"], on_conflict: "" };
+
+/// Characters of a gram.
+const GRAM: usize = 3;
+/// Ends one gram and begins the next in a document: a control character, which no gram holds.
+const BETWEEN: char = '\u{1f}';
+/// Stands for what follows the last character of a text: a letter that texts rarely hold, and a mere
+/// false candidate where they do.
+const PAD: char = '\u{fdd0}';
+/// Grams of a needle that the index is asked for; a longer needle's others are left to the reading.
+const GRAMS_ASKED: usize = 24;
+
+/// Leaves a message to be indexed.
+pub(crate) fn leave_message(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    timestamp: Timestamp,
+    message: MessageId,
+) -> Result<()> {
+    let id = tx.next_id(Kind::SearchPending)?;
+    tx.note_search_pending();
+    tx.insert(&SEARCH_PENDING, params![id, agent, conversation, timestamp, message])
+}
+
+/// Leaves a conversation's own texts (its name and ids) to be indexed.
+pub(crate) fn leave_conversation(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
+    let id = tx.next_id(Kind::SearchPending)?;
+    tx.note_search_pending();
+    tx.insert(&SEARCH_PENDING, params![id, agent, conversation, None::<i64>, None::<i64>])
+}
+
+pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
+    Ok(reader
+        .one("select count(*) from search_pending", &[], |row| row.int(0))?
+        .and_then(|n| u64::try_from(n).ok())
+        .unwrap_or(0))
+}
+
+/// Indexes the oldest pending rows, at most `most`; answers how many they were.
+pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
+    const OLDEST: &str = "select p.id, p.agent_id, p.conversation, p.message, m.content from search_pending p
+        left join messages m on m.agent_id = p.agent_id and m.conversation = p.conversation and m.timestamp = p.timestamp and m.id = p.message
+        order by p.id limit ?1";
+    let mut docs: HashMap<(i64, i64), BTreeSet<[char; GRAM]>> = HashMap::new();
+    let mut own_texts = Vec::new();
+    let mut last = None;
+    let mut indexed = 0;
+    tx.each(OLDEST, params![i64::from(most)], |row| {
+        last = Some(row.int(0)?);
+        indexed += 1;
+        let of = (row.int(1)?, row.int(2)?);
+        if row.opt_int(3)?.is_none() {
+            own_texts.push(of);
+        } else if let Some(content) = row.opt_text(4)? {
+            collect_grams(content, docs.entry(of).or_default());
+        }
+        Ok(())
+    })?;
+    for of in own_texts {
+        for text in own_texts_of(tx, AgentId(of.0), of.1)?.into_iter().flatten() {
+            collect_grams(&text, docs.entry(of).or_default());
+        }
+    }
+    for ((agent, conversation), grams) in docs {
+        if grams.is_empty() {
+            continue;
+        }
+        let id = tx.next_id(Kind::SearchDoc)?;
+        tx.insert(&SEARCH_DOCS, params![id, conversation])?;
+        tx.execute(
+            "insert into search_grams (rowid, grams) values (?1, ?2)",
+            params![id, &document(AgentId(agent), &grams)],
+        )?;
+    }
+    if let Some(last) = last {
+        tx.execute("delete from search_pending where id <= ?1", params![last])?;
+    }
+    Ok(indexed)
+}
+
+/// Name, sender's name and customer of a conversation.
+fn own_texts_of(reader: &Reader<'_>, agent: AgentId, conversation: i64) -> Result<[Option<String>; 3]> {
+    const OWN: &str = "select name, conversation_id, customer_id from conversations where agent_id = ?1 and id = ?2";
+    let found = reader.one(OWN, params![agent, conversation], |row| {
+        Ok([row.opt_string(0)?, row.opt_string(1)?, row.opt_string(2)?])
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+/// A control character cannot stand in a gram; white space it may be, so a space stands for it.
+fn gram_char(c: char) -> char {
+    if c.is_ascii_control() { ' ' } else { c }
+}
+
+fn collect_grams(text: &str, grams: &mut BTreeSet<[char; GRAM]>) {
+    let folded = fold(text);
+    let mut window = [PAD; GRAM];
+    for (n, c) in folded.chars().map(gram_char).chain([PAD; GRAM - 1]).enumerate() {
+        window.rotate_left(1);
+        if let Some(last) = window.last_mut() {
+            *last = c;
+        }
+        if n + 1 >= GRAM {
+            grams.insert(window);
+        }
+    }
+}
+
+fn document(agent: AgentId, grams: &BTreeSet<[char; GRAM]>) -> String {
+    let prefix = format!("{agent}:");
+    let mut text = String::with_capacity(grams.len() * (prefix.len() + GRAM + 2));
+    for gram in grams {
+        text.push_str(&prefix);
+        text.extend(gram);
+        text.push(BETWEEN);
+    }
+    text
+}
+
+/// The index's question for a needle: all of its grams, or the one that begins with it.
+fn question(agent: AgentId, needle: &Needle) -> String {
+    let chars: Vec<char> = needle.folded().chars().map(gram_char).collect();
+    let quoted = |gram: &[char]| format!("\"{agent}:{}\"", gram.iter().collect::<String>().replace('"', "\"\""));
+    if chars.len() < GRAM {
+        return format!("{} *", quoted(&chars));
+    }
+    let grams: BTreeSet<&[char]> = chars.windows(GRAM).collect();
+    let step = grams.len().div_ceil(GRAMS_ASKED).max(1);
+    let asked: Vec<String> = grams.into_iter().step_by(step).map(quoted).collect();
+    asked.join(" AND ")
+}
+
+/// Which texts of a conversation a needle may stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// Some message.
+    Messages,
+    /// The display title.
+    Name,
+    /// The customer.
+    CustomerId,
+    /// Any of these, or the sender's name for the conversation.
+    Anything,
+}
+
+/// The conversations of an agent that hold the needle, ascending, those in the trash included.
+///
+/// Without an index every conversation of the agent is read.
+pub(crate) fn conversations_with(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    text: &str,
+    within: Within,
+    index: bool,
+) -> Result<Vec<i64>> {
+    let needle = Needle::new(text);
+    let mut found = Vec::new();
+    for conversation in candidates(reader, agent, &needle, index)? {
+        if holds(reader, agent, conversation, &needle, within)? {
+            found.push(conversation);
+        }
+    }
+    Ok(found)
+}
+
+fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool) -> Result<BTreeSet<i64>> {
+    const EVERY: &str = "select id from conversations where agent_id = ?1";
+    const INDEXED: &str =
+        "select d.conversation from search_grams g join search_docs d on d.id = g.rowid where g.grams match ?1";
+    const WAITING: &str = "select distinct conversation from search_pending where agent_id = ?1";
+    let mut found = BTreeSet::new();
+    let mut add = |sql: &str, params: &[crate::engine::Param<'_>]| {
+        reader.each(sql, params, |row| {
+            found.insert(row.int(0)?);
+            Ok(())
+        })
+    };
+    if !index || needle.folded().is_empty() {
+        add(EVERY, params![agent])?;
+        return Ok(found);
+    }
+    add(INDEXED, params![&question(agent, needle)])?;
+    add(WAITING, params![agent])?;
+    Ok(found)
+}
+
+fn holds(reader: &Reader<'_>, agent: AgentId, conversation: i64, needle: &Needle, within: Within) -> Result<bool> {
+    const CONTENTS: &str = "select content from messages where agent_id = ?1 and conversation = ?2";
+    if within != Within::Messages {
+        let [name, conversation_id, customer_id] = own_texts_of(reader, agent, conversation)?;
+        let own = match within {
+            Within::Name => vec![name],
+            Within::CustomerId => vec![customer_id],
+            Within::Anything | Within::Messages => vec![name, conversation_id, customer_id],
+        };
+        if own.iter().flatten().any(|text| needle.is_in(text)) {
+            return Ok(true);
+        }
+        if within != Within::Anything {
+            return Ok(false);
+        }
+    }
+    let mut held = false;
+    reader.each(CONTENTS, params![agent, conversation], |row| {
+        held = held || needle.is_in(row.text(0)?);
+        Ok(())
+    })?;
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grams(text: &str) -> Vec<String> {
+        let mut set = BTreeSet::new();
+        collect_grams(text, &mut set);
+        set.into_iter().map(|gram| gram.iter().map(|c| if *c == PAD { '$' } else { *c }).collect()).collect()
+    }
+
+    #[test]
+    fn every_character_begins_a_gram() {
+        assert_eq!(grams("Abcd"), ["abc", "bcd", "cd$", "d$$"]);
+        assert_eq!(grams("退款"), ["款$$", "退款$"]);
+        assert_eq!(grams("a"), ["a$$"]);
+        assert_eq!(grams(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_question_names_the_agent_in_every_gram() {
+        assert_eq!(question(AgentId(7), &Needle::new("A\"b\nc")), "\"7:\"\"b \" AND \"7:a\"\"b\" AND \"7:b c\"");
+        assert_eq!(question(AgentId(7), &Needle::new("退")), "\"7:退\" *");
+    }
+}

@@ -1,0 +1,583 @@
+//! What every door writes: conversations got or made, events appended (contract: tracking-v0).
+
+use agentsight_model::action::ActionLog;
+use agentsight_model::attachment::{Attachment, AttachmentType, AttachmentsStored, ContentHash};
+use agentsight_model::button::Button;
+use agentsight_model::conversation::ConversationRow;
+use agentsight_model::ids::{
+    ActionId, ActionLogId, AgentId, AttachmentId, ButtonId, ConversationId, ConversationRef, MessageId,
+};
+use agentsight_model::json::JsonText;
+use agentsight_model::message::{
+    ATTACHMENTS_CONTENT, Message, Sender, TOKEN_USAGE_ACTION, action_content, click_content,
+};
+use agentsight_model::time::Timestamp;
+use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
+
+use crate::agent::environment_for;
+use crate::conversation::{self, Known, find_head, find_target};
+use crate::engine::{Table, Tx, params};
+use crate::error::{Error, Missing, Result};
+use crate::geo::Place;
+use crate::ids::Kind;
+use crate::message::{ACTION_LOGS, ACTIONS, ATTACHMENTS, BUTTONS, MESSAGES, sender_code};
+use crate::{Store, counters, message, metadata, search, usage};
+
+/// A body that comes again within this time is the same request (contract: tracking-v0 §9).
+const RESEND_WINDOW: i64 = 10 * Timestamp::MINUTE;
+/// What a queued write weighs beside its texts.
+const WRITE_OVERHEAD_BYTES: usize = 512;
+
+static CONVERSATIONS: Table = Table {
+    name: "conversations",
+    columns: &[
+        "agent_id",
+        "id",
+        "conversation_id",
+        "environment_id",
+        "name",
+        "customer_id",
+        "customer_ip_address",
+        "device",
+        "source",
+        "language",
+        "metadata",
+        "started_at",
+        "ended_at",
+        "is_marked",
+        "is_used",
+        "is_deleted",
+        "city",
+        "country",
+        "timezone_name",
+        "message_count",
+        "action_log_count",
+        "button_count",
+        "attachment_count",
+        "conversation_feedback_count",
+        "message_feedback_count",
+        "ticket_count",
+        "usage_count",
+    ],
+    on_conflict: "",
+};
+
+/// What a write answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<T> {
+    /// The row, as it is now.
+    pub value: T,
+    /// False where it was there before: an existing conversation, a request that came again.
+    pub created: bool,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Appended {
+    /// A message.
+    Message(Box<Message>),
+    /// A run of an action, on its own message.
+    ActionLog(Box<ActionLog>),
+    /// A click, on its own message.
+    Button(Box<Button>),
+    /// Files, on a message of their own or on an existing one.
+    Files(AttachmentsStored),
+}
+
+impl Store {
+    /// Gets or makes a conversation. An existing one keeps what it has; only empty columns are filled.
+    ///
+    /// # Errors
+    /// An environment that the agent does not have.
+    pub async fn upsert_conversation(&self, agent: AgentId, new: NewConversation) -> Result<Stored<ConversationRow>> {
+        let place = new.customer_ip_address.and_then(|address| self.shared.geo.locate(address)).unwrap_or_default();
+        let bytes = WRITE_OVERHEAD_BYTES + new.metadata.as_ref().map_or(0, |text| text.as_str().len());
+        self.engine.write(bytes, move |tx| upsert(tx, agent, &new, &place)).await
+    }
+
+    /// Appends one event to a conversation, making the conversation when its name is new.
+    ///
+    /// Durable when it returns. An event whose receipt is known keeps its first ids and is not stored again.
+    ///
+    /// # Errors
+    /// [`Missing::Conversation`], [`Missing::Message`]; nothing is stored then.
+    pub async fn append(&self, agent: AgentId, event: NewEvent) -> Result<Stored<Appended>> {
+        let now = self.clock().now();
+        let mut bytes = WRITE_OVERHEAD_BYTES + event.metadata.as_str().len();
+        let mut hashes = Vec::new();
+        match &event.what {
+            Event::Message { content, .. } => bytes += content.len(),
+            Event::Action(action) => {
+                bytes += action.response.len() + action.error_message.len() + action.tools_used.as_str().len()
+            }
+            Event::Click(_) => {}
+            Event::Files { files, .. } => {
+                for file in files {
+                    let hash = ContentHash::of(&file.bytes);
+                    self.shared.blobs.put(hash, file.bytes.clone()).await?;
+                    hashes.push(hash);
+                }
+            }
+        }
+        self.engine.write(bytes, move |tx| append(tx, agent, &event, &hashes, now)).await
+    }
+}
+
+fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> Result<Stored<ConversationRow>> {
+    let which = ConversationRef::Named(new.conversation_id.clone());
+    let environment = environment_for(tx, agent, new.environment.as_deref())?;
+    let created = match find_head(tx, agent, &which)? {
+        Some(existing) => {
+            fill(tx, agent, &existing.row, new, place)?;
+            false
+        }
+        None => {
+            let address = new.customer_ip_address.map(|ip| ip.to_string());
+            let id = ConversationId(tx.next_id(Kind::Conversation)?);
+            let metadata = new.metadata.clone().unwrap_or_default();
+            tx.insert(
+                &CONVERSATIONS,
+                params![
+                    agent,
+                    id,
+                    &new.conversation_id,
+                    environment,
+                    new.name.as_deref(),
+                    new.customer_id.as_deref(),
+                    address.as_deref(),
+                    new.device.as_deref(),
+                    new.source.as_deref(),
+                    new.language.as_deref(),
+                    metadata.stored(),
+                    new.timestamp,
+                    new.timestamp,
+                    false,
+                    new.is_used.unwrap_or(false),
+                    false,
+                    place.city.as_deref(),
+                    place.country.as_deref(),
+                    place.timezone_name.as_deref(),
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                    0_i64,
+                ],
+            )?;
+            metadata::replace(tx, agent, id, &JsonText::EMPTY, &metadata)?;
+            counters::add(tx, agent, counters::CONVERSATIONS, 1)?;
+            search::leave_conversation(tx, agent, id)?;
+            true
+        }
+    };
+    let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+    Ok(Stored { value: head.row, created })
+}
+
+/// Fills what an existing conversation lacks; leaves the rest.
+fn fill(tx: &Tx<'_>, agent: AgentId, row: &ConversationRow, new: &NewConversation, place: &Place) -> Result<()> {
+    let lacks = |has: &Option<String>, given: &Option<String>| has.is_none() && given.is_some();
+    let texts = lacks(&row.name, &new.name) || lacks(&row.customer_id, &new.customer_id);
+    let address = new.customer_ip_address.filter(|_| row.customer_ip_address.is_none()).map(|ip| ip.to_string());
+    let metadata = new.metadata.as_ref().filter(|given| row.metadata.is_empty() && !given.is_empty());
+    let becomes_used = new.is_used == Some(true) && !row.is_used;
+    let others =
+        lacks(&row.device, &new.device) || lacks(&row.source, &new.source) || lacks(&row.language, &new.language);
+    if !(texts || others || becomes_used || address.is_some() || metadata.is_some()) {
+        return Ok(());
+    }
+    tx.execute(
+        "update conversations set name = coalesce(name, ?3), customer_id = coalesce(customer_id, ?4), device = coalesce(device, ?5),
+            source = coalesce(source, ?6), language = coalesce(language, ?7), metadata = coalesce(?8, metadata),
+            customer_ip_address = coalesce(customer_ip_address, ?9), is_used = ?10 where agent_id = ?1 and id = ?2",
+        params![
+            agent,
+            row.id,
+            new.name.as_deref(),
+            new.customer_id.as_deref(),
+            new.device.as_deref(),
+            new.source.as_deref(),
+            new.language.as_deref(),
+            metadata.and_then(|given| given.stored()),
+            address.as_deref(),
+            row.is_used || becomes_used,
+        ],
+    )?;
+    if address.is_some() {
+        tx.execute(
+            "update conversations set city = ?3, country = ?4, timezone_name = ?5 where agent_id = ?1 and id = ?2",
+            params![agent, row.id, place.city.as_deref(), place.country.as_deref(), place.timezone_name.as_deref()],
+        )?;
+    }
+    if let Some(metadata) = metadata {
+        metadata::replace(tx, agent, row.id, &row.metadata, metadata)?;
+    }
+    if texts {
+        search::leave_conversation(tx, agent, row.id)?;
+    }
+    Ok(())
+}
+
+/// How much an event adds to its conversation.
+#[derive(Default)]
+struct Growth {
+    messages: i64,
+    action_logs: i64,
+    buttons: i64,
+    attachments: i64,
+    usages: i64,
+}
+
+fn append(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    event: &NewEvent,
+    hashes: &[ContentHash],
+    now: Timestamp,
+) -> Result<Stored<Appended>> {
+    if let Event::Files { message: Some(message), files, .. } = &event.what {
+        return append_files_to(tx, agent, event, *message, files, hashes, now);
+    }
+    let (name, found) = find_target(tx, agent, &event.target)?;
+    let known = match (found, name) {
+        (Some(known), _) => {
+            if let Some(first) = find_resent(tx, agent, known.id, event, now)? {
+                return resent(tx, agent, &known, event, first);
+            }
+            known
+        }
+        (None, Some(name)) => create_bare(tx, agent, name, event.timestamp)?,
+        (None, None) => return Err(Error::NotFound(Missing::Conversation)),
+    };
+    let (value, growth) = match &event.what {
+        Event::Message { sender, content } => {
+            let message = insert_message(tx, agent, &known, event, *sender, content, None, now)?;
+            (Appended::Message(Box::new(message)), Growth { messages: 1, ..Growth::default() })
+        }
+        Event::Action(action) => append_action(tx, agent, &known, event, action, now)?,
+        Event::Click(click) => append_click(tx, agent, &known, event, click, now)?,
+        Event::Files { sender, files, .. } => {
+            let message = insert_message(tx, agent, &known, event, *sender, ATTACHMENTS_CONTENT, None, now)?;
+            let attachments = insert_files(tx, agent, known.id, message.id, files, hashes, None, now)?;
+            let growth = Growth { messages: 1, attachments: attachments.len() as i64, ..Growth::default() };
+            (files_stored(&known, message.id, attachments)?, growth)
+        }
+    };
+    grow(tx, agent, &known, event.timestamp, &growth)?;
+    Ok(Stored { value, created: true })
+}
+
+/// Makes the conversation of an event that names one nobody announced: production, used.
+fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<Known> {
+    let new = NewConversation {
+        conversation_id: name.to_owned(),
+        name: None,
+        customer_id: None,
+        customer_ip_address: None,
+        device: None,
+        source: None,
+        language: None,
+        environment: None,
+        metadata: None,
+        is_used: Some(true),
+        timestamp: at,
+    };
+    upsert(tx, agent, &new, &Place::default())?;
+    conversation::known_by_name(tx, agent, name)?.ok_or(Error::NotFound(Missing::Conversation))
+}
+
+/// The message of an earlier request with the same receipt. It has the same timestamp, so that it
+/// lies where the new one would: no index is needed to find it.
+fn find_resent(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    event: &NewEvent,
+    now: Timestamp,
+) -> Result<Option<MessageId>> {
+    const SAME: &str = "select id from messages where agent_id = ?1 and conversation = ?2 and timestamp = ?3 and receipt = ?4 and received_at >= ?5";
+    let Some(receipt) = event.receipt else { return Ok(None) };
+    let earliest = now.plus_micros(-RESEND_WINDOW);
+    let found = tx.one(SAME, params![agent, conversation, event.timestamp, receipt.0, earliest], |row| row.int(0))?;
+    Ok(found.map(MessageId))
+}
+
+/// The first answer once more.
+fn resent(tx: &Tx<'_>, agent: AgentId, known: &Known, event: &NewEvent, first: MessageId) -> Result<Stored<Appended>> {
+    let message = message::find(tx, agent, first)?.ok_or(Error::NotFound(Missing::Message(first.0)))?;
+    let lost = Error::NotFound(Missing::Message(first.0));
+    let value = match &event.what {
+        Event::Message { .. } => Appended::Message(Box::new(message)),
+        Event::Action(_) => Appended::ActionLog(Box::new(message.action_logs.into_iter().next().ok_or(lost)?)),
+        Event::Click(_) => Appended::Button(Box::new(message::click(tx, agent, &message)?.ok_or(lost)?)),
+        Event::Files { .. } => files_stored(known, message.id, message.attachments)?,
+    };
+    Ok(Stored { value, created: false })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+fn insert_message(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    known: &Known,
+    event: &NewEvent,
+    sender: Sender,
+    content: &str,
+    action_name: Option<&str>,
+    now: Timestamp,
+) -> Result<Message> {
+    let id = MessageId(tx.next_id(Kind::Message)?);
+    tx.insert(
+        &MESSAGES,
+        params![
+            agent,
+            known.id,
+            event.timestamp,
+            id,
+            sender_code(sender),
+            content,
+            action_name,
+            event.metadata.stored(),
+            event.receipt.map(|receipt| receipt.0),
+            now,
+        ],
+    )?;
+    search::leave_message(tx, agent, known.id, event.timestamp, id)?;
+    Ok(Message {
+        id,
+        conversation: known.id,
+        timestamp: event.timestamp,
+        sender,
+        content: content.to_owned(),
+        action_name: action_name.map(str::to_owned),
+        metadata: event.metadata.clone(),
+        attachments: Vec::new(),
+        action_logs: Vec::new(),
+        button: None,
+        feedback: None,
+    })
+}
+
+fn append_action(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    known: &Known,
+    event: &NewEvent,
+    action: &NewAction,
+    now: Timestamp,
+) -> Result<(Appended, Growth)> {
+    let name = action.action_name.as_str();
+    let definition = find_or_create_action(tx, agent, name)?;
+    let message = insert_message(tx, agent, known, event, Sender::Agent, &action_content(name), Some(name), now)?;
+    let id = ActionLogId(tx.next_id(Kind::ActionLog)?);
+    let duration = action.duration_ms.as_ref().map(ToString::to_string);
+    let some = |text: &'_ str| (!text.is_empty()).then_some(text.to_owned());
+    let (response, error) = (some(&action.response), some(&action.error_message));
+    tx.insert(
+        &ACTION_LOGS,
+        params![
+            agent,
+            known.id,
+            id,
+            message.id,
+            definition,
+            action.started_at,
+            action.ended_at,
+            duration.as_deref(),
+            action.tools_used.stored(),
+            response.as_deref(),
+            error.as_deref(),
+            event.metadata.stored(),
+        ],
+    )?;
+    let mut growth = Growth { messages: 1, action_logs: 1, ..Growth::default() };
+    if name == TOKEN_USAGE_ACTION && usage::book_counters(tx, agent, known.id, event.timestamp, &event.metadata, now)? {
+        growth.usages = 1;
+    }
+    let log = ActionLog {
+        id,
+        action: definition,
+        message: message.id,
+        started_at: Some(action.started_at),
+        ended_at: Some(action.ended_at),
+        duration_ms: action.duration_ms.clone(),
+        tools_used: action.tools_used.clone(),
+        response: action.response.clone(),
+        error_message: action.error_message.clone(),
+        metadata: event.metadata.clone(),
+    };
+    Ok((Appended::ActionLog(Box::new(log)), growth))
+}
+
+/// An existing definition keeps its labels.
+fn find_or_create_action(tx: &Tx<'_>, agent: AgentId, name: &str) -> Result<ActionId> {
+    let found =
+        tx.one("select id from actions where agent_id = ?1 and name = ?2", params![agent, name], |row| row.int(0))?;
+    if let Some(id) = found {
+        return Ok(ActionId(id));
+    }
+    let id = ActionId(tx.next_id(Kind::Action)?);
+    tx.insert(&ACTIONS, params![agent, id, name, name, ""])?;
+    Ok(id)
+}
+
+fn append_click(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    known: &Known,
+    event: &NewEvent,
+    click: &NewClick,
+    now: Timestamp,
+) -> Result<(Appended, Growth)> {
+    let message = insert_message(tx, agent, known, event, Sender::EndUser, &click_content(&click.label), None, now)?;
+    let id = ButtonId(tx.next_id(Kind::Button)?);
+    tx.insert(
+        &BUTTONS,
+        params![
+            agent,
+            known.id,
+            id,
+            message.id,
+            &click.button_event,
+            &click.label,
+            &click.value,
+            event.metadata.stored(),
+            event.timestamp
+        ],
+    )?;
+    let button = Button {
+        id,
+        conversation: known.id,
+        message: Some(message.id),
+        button_event: click.button_event.clone(),
+        label: click.label.clone(),
+        value: click.value.clone(),
+        metadata: event.metadata.clone(),
+        timestamp: event.timestamp,
+    };
+    Ok((Appended::Button(Box::new(button)), Growth { messages: 1, buttons: 1, ..Growth::default() }))
+}
+
+/// Hangs files on an existing message, whose time and metadata stay, as do its conversation's times.
+fn append_files_to(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    event: &NewEvent,
+    message: MessageId,
+    files: &[NewFile],
+    hashes: &[ContentHash],
+    now: Timestamp,
+) -> Result<Stored<Appended>> {
+    const CONVERSATION_OF: &str = "select conversation from messages where agent_id = ?1 and id = ?2";
+    const SAME: &str = "select message, id, filename, mime_type, size_bytes from attachments
+        where agent_id = ?1 and conversation = ?2 and message = ?3 and receipt = ?4 and received_at >= ?5 order by id";
+    let missing = || Error::NotFound(Missing::Message(message.0));
+    let conversation =
+        tx.one(CONVERSATION_OF, params![agent, message], |row| row.int(0))?.map(ConversationId).ok_or_else(missing)?;
+    let known = conversation::known_by_id(tx, agent, conversation)?.ok_or_else(missing)?;
+    if !names(&event.target, &known) {
+        return Err(missing());
+    }
+    if let Some(receipt) = event.receipt {
+        let earliest = now.plus_micros(-RESEND_WINDOW);
+        let first =
+            tx.all(SAME, params![agent, known.id, message, receipt.0, earliest], |row| message::attachment(row, 0))?;
+        if !first.is_empty() {
+            return Ok(Stored { value: files_stored(&known, message, first)?, created: false });
+        }
+    }
+    let attachments =
+        insert_files(tx, agent, known.id, message, files, hashes, event.receipt.map(|receipt| receipt.0), now)?;
+    tx.execute(
+        "update conversations set attachment_count = attachment_count + ?3, is_used = 1 where agent_id = ?1 and id = ?2",
+        params![agent, known.id, attachments.len() as i64],
+    )?;
+    Ok(Stored { value: files_stored(&known, message, attachments)?, created: true })
+}
+
+/// Whether a target means this conversation, or none. The integer decides where it is given.
+fn names(target: &Target, known: &Known) -> bool {
+    match (target.id, &target.name) {
+        (Some(id), _) => id == known.id,
+        (None, Some(name)) => *name == known.conversation_id,
+        (None, None) => true,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+fn insert_files(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    message: MessageId,
+    files: &[NewFile],
+    hashes: &[ContentHash],
+    receipt: Option<i64>,
+    now: Timestamp,
+) -> Result<Vec<Attachment>> {
+    let mut attachments = Vec::with_capacity(files.len());
+    for (file, hash) in files.iter().zip(hashes) {
+        let id = AttachmentId(tx.next_id(Kind::Attachment)?);
+        let size = file.bytes.len() as u64;
+        tx.insert(
+            &ATTACHMENTS,
+            params![
+                agent,
+                conversation,
+                id,
+                message,
+                &file.filename,
+                &file.mime_type,
+                size as i64,
+                hash.0.as_slice(),
+                receipt,
+                now
+            ],
+        )?;
+        attachments.push(Attachment {
+            id,
+            message,
+            kind: AttachmentType::of_mime(&file.mime_type),
+            filename: file.filename.clone(),
+            mime_type: file.mime_type.clone(),
+            size_bytes: size,
+            file_url: String::new(),
+        });
+    }
+    Ok(attachments)
+}
+
+fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>) -> Result<Appended> {
+    let id = attachments.first().map(|first| first.id).ok_or(Error::NotFound(Missing::Message(message.0)))?;
+    Ok(Appended::Files(AttachmentsStored {
+        id,
+        message,
+        conversation: known.id,
+        conversation_id: known.conversation_id.clone(),
+        attachments,
+    }))
+}
+
+/// Moves a conversation's times outward and counts what came.
+fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, growth: &Growth) -> Result<()> {
+    tx.execute(
+        "update conversations set is_used = 1, started_at = ?3, ended_at = ?4, message_count = message_count + ?5,
+            action_log_count = action_log_count + ?6, button_count = button_count + ?7, attachment_count = attachment_count + ?8,
+            usage_count = usage_count + ?9 where agent_id = ?1 and id = ?2",
+        params![
+            agent,
+            known.id,
+            known.started_at.min(at),
+            known.ended_at.max(at),
+            growth.messages,
+            growth.action_logs,
+            growth.buttons,
+            growth.attachments,
+            growth.usages,
+        ],
+    )
+    .map(drop)
+}
