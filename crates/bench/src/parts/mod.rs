@@ -1,0 +1,41 @@
+//! The parts of the benchmark, one file each, and what they share.
+
+pub(crate) mod fetch;
+pub(crate) mod ingest;
+pub(crate) mod list;
+pub(crate) mod start;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::options::Options;
+use crate::report::Report;
+use crate::store::Store;
+
+/// What every part gets.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) options: Options,
+    /// Where stores of this run are put; removed afterwards.
+    pub(crate) scratch: PathBuf,
+    pub(crate) report: Report,
+    stores: Vec<Arc<Store>>,
+}
+
+impl Bench {
+    pub(crate) fn new(options: Options, scratch: PathBuf) -> Self {
+        Self { options, scratch, report: Report::default(), stores: Vec::new() }
+    }
+
+    /// The store of `conversations`, loaded now unless an earlier part or run did it.
+    pub(crate) async fn store(&mut self, conversations: u64) -> Result<Arc<Store>> {
+        if let Some(store) = self.stores.iter().find(|store| store.dataset.conversations == conversations) {
+            return Ok(Arc::clone(store));
+        }
+        let parent = self.options.keep.as_ref().unwrap_or(&self.scratch);
+        let store = Arc::new(Store::prepare(&self.options, parent, conversations).await?);
+        self.stores.push(Arc::clone(&store));
+        Ok(store)
+    }
+}
