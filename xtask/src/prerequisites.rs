@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::command::{Failure, Result, capture, cargo, command, run, succeeds};
+use crate::command::{Failure, Result, cargo, command, run, succeeds};
 use crate::python;
 use crate::test::Step;
 
@@ -63,7 +63,7 @@ pub(crate) fn provide(steps: &[Step]) -> Result<()> {
         }
     }
     if !packages.is_empty() {
-        if is_debian() && is_root()? {
+        if is_debian() && is_root() {
             install(&packages)?;
         } else {
             advice.push(format!(
@@ -91,6 +91,6 @@ fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists()
 }
 
-fn is_root() -> Result<bool> {
-    Ok(capture(command("id").arg("-u"))?.stdout.trim_ascii() == b"0")
+fn is_root() -> bool {
+    succeeds(command("sh").args(["-c", "test $(id -u) = 0"]))
 }

@@ -10,7 +10,7 @@ use crate::command::{Failure, Result, command, root, run, succeeds, test_deps};
 pub(crate) fn interpreter() -> Option<&'static str> {
     ["python3", "/usr/bin/python3"]
         .into_iter()
-        .find(|python| succeeds(command(python).args(["-c", "import venv, ensurepip"])))
+        .find(|python| succeeds(command(python).args(["-c", "import venv; from ensurepip import version"])))
 }
 
 /// The environment `.test-deps/NAME` with exactly what `requirements` lists; made anew when the list has changed.
