@@ -1,0 +1,77 @@
+"""The server binary under test, started as an operator starts it."""
+
+import os
+import socket
+import subprocess
+import time
+
+import requests
+
+BOOTSTRAP_KEY = "ags_" + "5eed" * 8 + "_c0ffee"
+READY_WITHIN_S = 30
+
+
+class Server:
+    """`agentsight serve` on a free port of the loopback, with a data folder of its own."""
+
+    def __init__(self, binary, folder):
+        self.binary = binary
+        self.data_dir = folder / "data"
+        self.log = folder / "server.log"
+        self.endpoint = f"http://127.0.0.1:{_free_port()}"
+
+    def start(self):
+        environment = _without_settings() | {"AGENTSIGHT_BOOTSTRAP_API_KEY": BOOTSTRAP_KEY}
+        listen = self.endpoint.removeprefix("http://")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "serve", "--listen", listen, "--data-dir", self.data_dir],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        self._await_ready()
+
+    def _await_ready(self):
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.said()}")
+            try:
+                if requests.get(f"{self.endpoint}/readyz", timeout=1).status_code == 200:
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.02)
+        raise RuntimeError(f"the server is not ready after {READY_WITHIN_S} s:\n{self.said()}")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(timeout=30)
+
+    def said(self):
+        """The last lines of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def create_key(self, agent, role):
+        """Makes a key as an operator does, beside the running server."""
+        created = subprocess.run(
+            [self.binary, "key", "create", "--agent", agent, "--role", role, "--data-dir", self.data_dir],
+            capture_output=True,
+            text=True,
+            env=_without_settings(),
+        )
+        assert created.returncode == 0, created.stderr
+        return created.stdout.removesuffix("\n")
+
+
+def _without_settings():
+    """The environment without anything that would configure the server or the SDK."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AGENTSIGHT_")}
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

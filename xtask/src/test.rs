@@ -1,0 +1,133 @@
+//! `cargo xtask test`: from a fresh clone to a green run.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::command::{Failure, Result, built, cargo, command, run as run_command};
+use crate::{deny, prerequisites, python};
+
+const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run these steps alone, with what they need
+    #[arg(long, value_delimiter = ',', value_name = "STEP")]
+    only: Vec<Step>,
+    /// Leave these steps out (the same names)
+    #[arg(long, value_delimiter = ',', value_name = "STEP", hide_possible_values = true)]
+    skip: Vec<Step>,
+    /// Handed to the test runner: `cargo test` with `--only rust`, pytest with `--only sdk`
+    #[arg(last = true, value_name = "ARGS")]
+    runner: Vec<OsString>,
+}
+
+/// One part of the run. They run in this order, and the first that fails ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Python and the like: what is missing is installed (Debian, as root) or named
+    Prerequisites,
+    /// The original SDK at its pinned version, in an environment of its own under .test-deps
+    Python,
+    /// cargo fmt --all --check
+    Fmt,
+    /// cargo clippy, where a warning is an error
+    Clippy,
+    /// Licences, sources and known holes of the dependencies (deny.toml)
+    Deny,
+    /// cargo test of the whole workspace
+    Rust,
+    /// The original SDK, unmodified, against the server binary (tests/sdk)
+    Sdk,
+}
+
+impl Step {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The steps that must have run before this one makes sense.
+    fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Prerequisites => &[],
+            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Rust => &[Self::Prerequisites],
+            Self::Sdk => &[Self::Prerequisites, Self::Python],
+        }
+    }
+
+    fn run(self, plan: &[Self], runner: &[OsString]) -> Result<()> {
+        match self {
+            Self::Prerequisites => prerequisites::provide(plan),
+            Self::Python => python::environment("venv", SDK_REQUIREMENTS).map(drop),
+            Self::Fmt => run_command(&mut cargo("fmt --all --check")),
+            Self::Clippy => run_command(&mut cargo("clippy --workspace --all-targets --locked -- -D warnings")),
+            Self::Deny => deny::check(),
+            Self::Rust => run_command(cargo("test --workspace --locked").args(runner)),
+            Self::Sdk => sdk(runner),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let plan = plan(&args.only, &args.skip);
+    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk);
+    if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
+        return Err(Failure("arguments after `--` go to one test runner: add --only rust or --only sdk".to_owned()));
+    }
+
+    let started = Instant::now();
+    let mut times = Vec::new();
+    for &step in &plan {
+        println!("\n══ {} ══", step.name());
+        let step_started = Instant::now();
+        step.run(&plan, &args.runner).map_err(|Failure(reason)| {
+            let name = step.name();
+            Failure(format!("{reason}\nStep `{name}` failed. To repeat it alone: cargo xtask test --only {name}"))
+        })?;
+        let took = step_started.elapsed();
+        println!("── {}: {}", step.name(), seconds(took));
+        times.push(format!("{} {}", step.name(), seconds(took)));
+    }
+    println!("\nAll green in {} ({}).", seconds(started.elapsed()), times.join(", "));
+    Ok(())
+}
+
+/// What runs, in order: everything, or what was asked for with what it needs; never what was left out.
+fn plan(only: &[Step], skip: &[Step]) -> Vec<Step> {
+    let wanted =
+        |step: &Step| only.is_empty() || only.contains(step) || only.iter().any(|asked| asked.needs().contains(step));
+    Step::value_variants().iter().copied().filter(|step| wanted(step) && !skip.contains(step)).collect()
+}
+
+fn sdk(runner: &[OsString]) -> Result<()> {
+    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    let programs = python::environment("venv", SDK_REQUIREMENTS)?;
+    run_command(
+        command(programs.join("python"))
+            .args(["-m", "pytest", "tests/sdk"])
+            .args(runner)
+            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?),
+    )
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_brings_what_it_needs() {
+        assert_eq!(plan(&[Step::Sdk], &[]), [Step::Prerequisites, Step::Python, Step::Sdk]);
+        assert_eq!(plan(&[Step::Clippy, Step::Fmt], &[]), [Step::Prerequisites, Step::Fmt, Step::Clippy]);
+    }
+
+    #[test]
+    fn what_is_left_out_stays_out() {
+        assert_eq!(plan(&[Step::Sdk], &[Step::Prerequisites]), [Step::Python, Step::Sdk]);
+        assert_eq!(plan(&[], &[Step::Deny]).len(), Step::value_variants().len() - 1);
+    }
+}
