@@ -1,2 +1,67 @@
-//! To come.
-fn main() {}
+//! The `agentsight` command: arguments → configuration → one call.
+
+mod config;
+mod key;
+mod log;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The database, API and dashboard for what AI agents and chatbots say and do.
+///
+/// Start a server with `agentsight serve`, make a key with `agentsight key create --agent my-bot`,
+/// and point any AgentSight SDK at it with AGENTSIGHT_API_ENDPOINT and AGENTSIGHT_API_KEY.
+#[derive(Parser)]
+#[command(name = "agentsight", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server: API, documentation and file links on one port.
+    Serve(config::ServeArgs),
+    /// Make, list and revoke API keys. Works while the server runs.
+    Key(key::KeyArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Key(args) => key::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agentsight: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command failed: a sentence for the person who typed it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The store says why.
+    #[error("{0}")]
+    Store(#[from] agentsight_store::Error),
+    /// Every problem of the configuration, a line each.
+    #[error("{}", .0.join("\n            "))]
+    Configuration(Vec<String>),
+    /// Anything else, in its own words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Runs asynchronous work to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| Failure::Other(format!("cannot start threads: {e}")))?.block_on(work)
+}

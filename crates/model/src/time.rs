@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// (contract: README §6): any offset, none meaning UTC, a date alone meaning midnight, a space for
 /// the `T` or for a `+` that a query string turned into one, digits beyond microseconds cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = DateTime))]
 pub struct Timestamp(pub i64);
 
 /// The text is no date-time that this product reads.

@@ -1,1 +1,115 @@
-//! To come.
+//! AgentSight over HTTP: who may ask, and in which shape.
+//!
+//! [`router::router`] is the table of contents. A request goes `transport` → `router` → a handler,
+//! which takes it apart (`body`, [`auth`]), asks the store once, and answers (`answer`, `error`).
+//! Nothing here knows SQL; nothing in the store knows HTTP.
+
+mod answer;
+mod auth;
+mod body;
+mod docs;
+mod error;
+mod files;
+mod health;
+mod managing;
+mod metrics;
+mod reading;
+mod router;
+mod throttle;
+mod tracking;
+mod transport;
+mod urls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentsight_model::limits::AttachmentLimits;
+use agentsight_store::{Result, Store};
+
+pub use docs::openapi;
+
+/// How the server answers.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// How the world calls us, such as `https://bots.example.com`; taken from each request when not set.
+    pub public_url: Option<String>,
+    /// Limits on files; each may be set.
+    pub attachments: AttachmentLimits,
+    /// Reads per minute and key; `None` is no limit.
+    pub reads_per_minute: Option<u32>,
+    /// Writes per minute and key; `None` is no limit. SDK 0.0.x loses what is throttled.
+    pub writes_per_minute: Option<u32>,
+    /// How long a request may take to arrive whole.
+    pub body_timeout: Duration,
+    /// How long running requests may take to end once the server was asked to stop.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            attachments: AttachmentLimits::default(),
+            reads_per_minute: None,
+            writes_per_minute: None,
+            body_timeout: Duration::from_secs(60),
+            shutdown_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What every handler may use.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) config: ServerConfig,
+    pub(crate) keys: auth::KeyCache,
+    pub(crate) signer: files::Signer,
+    pub(crate) metrics: metrics::Metrics,
+    pub(crate) throttle: throttle::Throttle,
+    /// Requests that carry files at once: each may hold the largest request in memory.
+    pub(crate) uploads: tokio::sync::Semaphore,
+}
+
+/// What every handler holds: a handle on [`Shared`].
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Requests that carry files at once.
+const UPLOADS: usize = 16;
+
+/// A server over a store, ready to take connections.
+#[derive(Clone)]
+pub struct Server(App);
+
+impl Server {
+    /// Prepares a server.
+    ///
+    /// # Errors
+    /// When the secret that signs links can be neither read nor made.
+    pub async fn new(store: Store, config: ServerConfig) -> Result<Self> {
+        let signer = files::Signer::new(&store.secret("file_links").await?);
+        Ok(Self(App(Arc::new(Shared {
+            store,
+            config,
+            keys: auth::KeyCache::default(),
+            signer,
+            metrics: metrics::Metrics::default(),
+            throttle: throttle::Throttle::default(),
+            uploads: tokio::sync::Semaphore::new(UPLOADS),
+        }))))
+    }
+
+    /// Serves until `stop` is done; then takes no more connections and finishes what runs, within
+    /// the configured time. The store stays open: whoever opened it closes it.
+    pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
+        transport::serve(listener, self.0, stop).await;
+    }
+}

@@ -1,0 +1,40 @@
+//! Writing answers.
+
+use agentsight_store::Stored;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+
+/// What a usual answer fits in without growing.
+const CAPACITY: usize = 4 * 1024;
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    let mut bytes = Vec::with_capacity(CAPACITY);
+    // Our own types always serialise: their maps have text keys and their writers cannot fail.
+    if let Err(error) = serde_json::to_writer(&mut bytes, value) {
+        tracing::error!(%error, "an answer could not be written");
+        bytes.clear();
+        bytes.extend_from_slice(br#"{"detail": "The server failed to do this; its log says why."}"#);
+        return with_body(StatusCode::INTERNAL_SERVER_ERROR, bytes);
+    }
+    with_body(status, bytes)
+}
+
+fn with_body(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// 200 with a JSON body.
+pub(crate) fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
+    json(StatusCode::OK, value)
+}
+
+/// 201 for a row that was made, 200 for one that was there.
+pub(crate) fn stored<T: Serialize>(stored: &Stored<T>) -> Response {
+    json(if stored.created { StatusCode::CREATED } else { StatusCode::OK }, &stored.value)
+}

@@ -1,0 +1,108 @@
+//! Who is asking: the gate that stands in every handler's signature.
+//!
+//! [`Reader`] exists only for a valid key, [`Writer`] only for one that may write; both carry the one
+//! agent that every store call needs.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use agentsight_model::ids::AgentId;
+use agentsight_model::key::{ApiKey, KeyHash, Role};
+use agentsight_store::Identity;
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use parking_lot::RwLock;
+
+use crate::App;
+use crate::error::{ApiError, NO_PERMISSION};
+use crate::throttle::Plane;
+
+/// How long a key's row is believed without another look: a key that was revoked, on whichever node,
+/// stops within this time.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Keys remembered; past it everything is forgotten, which costs a look each.
+const REMEMBERED: usize = 4_096;
+
+/// Rows of keys that were used within the last moments.
+#[derive(Default)]
+pub(crate) struct KeyCache(RwLock<HashMap<KeyHash, (Identity, Instant)>>);
+
+impl KeyCache {
+    fn get(&self, hash: &KeyHash) -> Option<Identity> {
+        let known = self.0.read();
+        known.get(hash).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(identity, _)| identity.clone())
+    }
+
+    fn put(&self, hash: KeyHash, identity: Identity) {
+        let mut known = self.0.write();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, (identity, Instant::now()));
+    }
+}
+
+/// A caller that may read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    /// The one agent that it sees.
+    pub(crate) agent: AgentId,
+    /// Who it is.
+    pub(crate) identity: Identity,
+}
+
+/// A caller that may write.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    /// The one agent that it writes for.
+    pub(crate) agent: AgentId,
+}
+
+fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
+    const ABSENT: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
+    const INVALID: ApiError = ApiError::Unauthorized("Invalid API key.");
+    let header = parts.headers.get(AUTHORIZATION).ok_or(ABSENT)?;
+    let (scheme, key) = header.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(INVALID)?;
+    if !scheme.eq_ignore_ascii_case("api-key") {
+        return Err(INVALID);
+    }
+    let key: ApiKey = key.parse().map_err(|_| INVALID)?;
+    let hash = key.hash();
+    let identity = match app.keys.get(&hash) {
+        Some(identity) => identity,
+        None => {
+            let identity = app.store.identify(&hash)?.ok_or(INVALID)?;
+            app.keys.put(hash, identity.clone());
+            identity
+        }
+    };
+    let expired = identity.expires_at.is_some_and(|at| at <= app.store.clock().now());
+    if identity.revoked || expired {
+        return Err(ApiError::Unauthorized("API key is inactive, expired or revoked."));
+    }
+    Ok(identity)
+}
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let identity = identify(parts, app)?;
+        app.throttle.admit(identity.key, Plane::Read, app.config.reads_per_minute)?;
+        Ok(Self { agent: identity.agent, identity })
+    }
+}
+
+impl FromRequestParts<App> for Writer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let identity = identify(parts, app)?;
+        if identity.role != Role::Write {
+            return Err(ApiError::Forbidden(NO_PERMISSION));
+        }
+        app.throttle.admit(identity.key, Plane::Write, app.config.writes_per_minute)?;
+        Ok(Self { agent: identity.agent })
+    }
+}

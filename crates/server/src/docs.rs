@@ -1,0 +1,328 @@
+//! `/openapi.json`, written from the handlers, and an explorer at `/docs`.
+
+use axum::Router;
+use axum::routing::get;
+use serde::Serialize;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::error::Detail;
+use crate::{App, files, health, managing, reading, tracking};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "AgentSight", description = "The database and API for what AI agents and chatbots say and do. Every path also answers without its last slash.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+    paths(
+        tracking::conversation, tracking::message, tracking::action, tracking::click, tracking::attachments, tracking::feedback,
+        reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
+        reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
+        reading::messages::fetch,
+        managing::mark, managing::rename, managing::update, managing::delete,
+        files::download, health::alive, health::ready,
+    ),
+    components(schemas(agentsight_model::conversation::ConversationRow)),
+    modifiers(&ApiKeyScheme),
+    security(("ApiKey" = [])),
+    tags(
+        (name = "tracking", description = "What bots write"),
+        (name = "reading", description = "What everybody reads"),
+        (name = "managing", description = "Changing what is there"),
+        (name = "files", description = "Attachments, by signed links"),
+        (name = "operation", description = "For whoever runs the server"),
+    )
+)]
+struct Document;
+
+struct ApiKeyScheme;
+
+impl Modify for ApiKeyScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let value =
+            ApiKeyValue::with_description("Authorization", "`Api-Key ags_…`, as `agentsight key create` prints it");
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("ApiKey", SecurityScheme::ApiKey(ApiKey::Header(value)));
+    }
+}
+
+/// The description of the API.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+pub(crate) fn routes() -> Router<App> {
+    let explorer = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
+    Router::new().route("/openapi.json", get(async || axum::Json(openapi()))).merge(Router::<App>::from(explorer))
+}
+
+/// Refusals that every route may answer.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the document only")]
+pub(crate) enum Refused {
+    /// A parameter or field that cannot be taken, by its name.
+    #[response(status = 400)]
+    Parameter(#[to_schema] FieldMessages),
+    /// No key, or none that is valid.
+    #[response(status = 401)]
+    Key(#[to_schema] Detail<'static>),
+    /// The operator's limit of requests; `Retry-After` says when to try again.
+    #[response(status = 429)]
+    Throttled(#[to_schema] Detail<'static>),
+    /// Too much to do in the time that a query may take, or shutting down.
+    #[response(status = 503)]
+    Busy(#[to_schema] Detail<'static>),
+}
+
+/// Refusals that every write may answer.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the document only")]
+pub(crate) enum BadRequest {
+    /// A field that cannot be taken, by its name; nothing was stored.
+    #[response(status = 400)]
+    Field(#[to_schema] FieldMessages),
+    /// No key, or none that is valid.
+    #[response(status = 401)]
+    Key(#[to_schema] Detail<'static>),
+    /// A key that may only read.
+    #[response(status = 403)]
+    Role(#[to_schema] Detail<'static>),
+    /// What the body names is not there.
+    #[response(status = 404)]
+    Missing(#[to_schema] Detail<'static>),
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    Slow(#[to_schema] Detail<'static>),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] Detail<'static>),
+    /// A `Content-Encoding` that this route does not take.
+    #[response(status = 415)]
+    Unsupported(#[to_schema] Detail<'static>),
+    /// The operator's limit of requests; `Retry-After` says when to try again.
+    #[response(status = 429)]
+    Throttled(#[to_schema] Detail<'static>),
+    /// The write queue is full, or the server is shutting down; nothing was stored.
+    #[response(status = 503)]
+    Busy(#[to_schema] Detail<'static>),
+    /// No space left; nothing was stored.
+    #[response(status = 507)]
+    Full(#[to_schema] Detail<'static>),
+}
+
+/// Messages by field: `{"sender": ["\"bot\" is not a valid choice."]}`; about the whole body under `detail` or `error`, as a text.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
+pub(crate) struct FieldMessages(std::collections::HashMap<String, serde_json::Value>);
+
+/// Bodies and parameters as callers write them. The handlers read them more leniently.
+#[expect(dead_code, reason = "read by the document only")]
+pub(crate) mod schemas {
+    use utoipa::{IntoParams, ToSchema};
+
+    /// A conversation to get or make.
+    #[derive(ToSchema)]
+    pub(crate) struct ConversationIn {
+        /// 1–255 characters.
+        conversation_id: String,
+        customer_id: Option<String>,
+        /// Anything that is no IPv4 or IPv6 address is stored as null.
+        customer_ip_address: Option<String>,
+        device: Option<String>,
+        source: Option<String>,
+        language: Option<String>,
+        name: Option<String>,
+        /// Slug of one of the agent's environments; `production` when absent.
+        environment: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+        /// False for a widget that was only loaded.
+        is_used: Option<bool>,
+        /// ISO 8601; now when absent.
+        timestamp: Option<String>,
+    }
+
+    /// A message.
+    #[derive(ToSchema)]
+    pub(crate) struct MessageIn {
+        content: String,
+        /// `end_user` or `agent`
+        sender: String,
+        /// The sender's name for the conversation; this or `conversation` is needed.
+        conversation_id: Option<String>,
+        /// Our integer; wins where both are given.
+        conversation: Option<i64>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+        timestamp: Option<String>,
+    }
+
+    /// A run of a tool.
+    #[derive(ToSchema)]
+    pub(crate) struct ActionIn {
+        action_name: String,
+        conversation_id: Option<String>,
+        conversation: Option<i64>,
+        started_at: Option<String>,
+        ended_at: Option<String>,
+        duration_ms: Option<f64>,
+        #[schema(value_type = Option<Object>)]
+        tools_used: Option<serde_json::Value>,
+        response: Option<String>,
+        error_msg: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+        timestamp: Option<String>,
+    }
+
+    /// A click.
+    #[derive(ToSchema)]
+    pub(crate) struct ClickIn {
+        button_event: String,
+        label: String,
+        value: String,
+        conversation_id: Option<String>,
+        conversation: Option<i64>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+        timestamp: Option<String>,
+    }
+
+    /// Files in base64.
+    #[derive(ToSchema)]
+    pub(crate) struct AttachmentsIn {
+        attachments: Vec<FileIn>,
+        /// The message that they belong to; a new one is made where there is none.
+        message: Option<i64>,
+        conversation: Option<i64>,
+        conversation_id: Option<String>,
+        /// `end_user` (default) or `agent`
+        sender: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+        timestamp: Option<String>,
+    }
+
+    /// A file in base64.
+    #[derive(ToSchema)]
+    pub(crate) struct FileIn {
+        filename: Option<String>,
+        mime_type: Option<String>,
+        /// Base64, standard or URL-safe, a `data:` prefix allowed.
+        data: String,
+    }
+
+    /// Files as parts of a form; every part with a file name is a file.
+    #[derive(ToSchema)]
+    pub(crate) struct AttachmentsForm {
+        conversation: Option<String>,
+        conversation_id: Option<String>,
+        message: Option<String>,
+        sender: Option<String>,
+        /// JSON text
+        metadata: Option<String>,
+        timestamp: Option<String>,
+        #[schema(value_type = String, format = Binary)]
+        attachment_0: Vec<u8>,
+    }
+
+    /// Feedback on a conversation.
+    #[derive(ToSchema)]
+    pub(crate) struct FeedbackIn {
+        conversation_id: Option<String>,
+        conversation: Option<i64>,
+        /// `positive`, `neutral` or `negative`
+        sentiment: String,
+        /// At most 5 000 characters.
+        comment: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+    }
+
+    /// A favourite, or not.
+    #[derive(ToSchema)]
+    pub(crate) struct MarkIn {
+        is_marked: bool,
+    }
+
+    /// A display title.
+    #[derive(ToSchema)]
+    pub(crate) struct RenameIn {
+        /// 1–255 characters, trimmed.
+        name: String,
+    }
+
+    /// Fields to change; null clears.
+    #[derive(ToSchema)]
+    pub(crate) struct UpdateIn {
+        name: Option<String>,
+        is_marked: Option<bool>,
+        customer_id: Option<String>,
+        device: Option<String>,
+        language: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+    }
+
+    /// Filters of a list; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct ConversationQuery {
+        /// The sender's name, exact.
+        conversation_id: Option<String>,
+        /// Exact.
+        customer_id: Option<String>,
+        /// Substring, case ignored.
+        #[param(rename = "customer_id__icontains")]
+        customer_id_contains: Option<String>,
+        /// The same address, however it is spelled.
+        customer_ip_address: Option<String>,
+        /// Substring of the display title, case ignored.
+        name: Option<String>,
+        device: Option<String>,
+        language: Option<String>,
+        /// Slug of an environment; `prod` and `dev` are read as written out.
+        environment: Option<String>,
+        /// The same as `environment`.
+        env: Option<String>,
+        is_marked: Option<bool>,
+        /// Adds conversations in the trash.
+        include_deleted: Option<bool>,
+        /// Only conversations with tickets, and with them.
+        include_tickets: Option<bool>,
+        has_messages: Option<bool>,
+        has_action: Option<bool>,
+        /// Substring of the name of an action that ran, case ignored.
+        action_name: Option<String>,
+        has_feedback: Option<bool>,
+        /// `positive`, `neutral` or `negative`
+        feedback_sentiment: Option<String>,
+        /// `customer` or `platform`
+        feedback_source: Option<String>,
+        /// Substring of a message, case ignored, in any script.
+        message_contains: Option<String>,
+        /// Words that must each occur in the name, an id or a message.
+        search: Option<String>,
+        /// `key:value` pairs, separated by commas.
+        metadata: Option<String>,
+        /// With `metadata_value`: one pair, for values that hold commas or colons.
+        metadata_key: Option<String>,
+        metadata_value: Option<String>,
+        /// Inclusive.
+        started_at_after: Option<String>,
+        /// Inclusive.
+        started_at_before: Option<String>,
+        /// `started_at`, `ended_at`, `id`, `customer_id`, `is_marked`, `language`; a minus sign before for descending.
+        ordering: Option<String>,
+        /// From 1, or `last`.
+        page: Option<String>,
+        /// 10 when absent, at most 100.
+        page_size: Option<u32>,
+        /// False for rows without transcripts.
+        full: Option<bool>,
+        /// False for every row in a bare array, at most 10 000.
+        paginate: Option<bool>,
+    }
+}

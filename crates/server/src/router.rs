@@ -1,0 +1,53 @@
+//! Every route, grouped by who calls it.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{delete, get, patch, post};
+
+use crate::error::detail;
+use crate::{App, docs, files, health, managing, metrics, reading, tracking};
+
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        // Tracking: SDK 0.0.x
+        .route("/api/conversations/", get(reading::conversations::list).post(tracking::conversation))
+        .route("/api/track/", post(tracking::message))
+        .route("/api/action_logs/", post(tracking::action))
+        .route("/api/buttons/", post(tracking::click))
+        .route("/api/attachments/", post(tracking::attachments))
+        .route("/api/conversation-feedbacks/", post(tracking::feedback))
+        // Reading
+        .route("/api/me/", get(reading::me::show))
+        .route("/api/conversations/lookup/", get(reading::conversations::lookup))
+        .route("/api/conversations/metadata-keys/", get(reading::metadata::keys))
+        .route("/api/conversations/metadata-values/", get(reading::metadata::values))
+        .route("/api/conversations/message-metadata-keys/", get(reading::metadata::message_keys))
+        .route("/api/conversations/{id}/", get(reading::conversations::fetch).delete(managing::delete))
+        .route("/api/conversations/{id}/attachments/", get(reading::conversations::attachments))
+        .route("/api/track/{id}/", get(reading::messages::fetch))
+        // Managing
+        .route("/api/conversations/{id}/mark/", post(managing::mark))
+        .route("/api/conversations/{id}/rename/", patch(managing::rename))
+        .route("/api/conversations/{id}/update/", patch(managing::update))
+        .route("/api/conversations/{id}/delete/", delete(managing::delete))
+        // Files, by signed links
+        .route("/files/{agent}/{conversation}/{id}", get(files::download))
+        // Operation and documentation
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .merge(docs::routes())
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(app)
+}
+
+async fn unknown() -> Response {
+    detail(StatusCode::NOT_FOUND, "Not found.")
+}
+
+async fn not_allowed(request: Request) -> Response {
+    detail(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{}\" not allowed.", request.method()))
+}

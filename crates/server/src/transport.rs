@@ -1,0 +1,131 @@
+//! Connections: taking them in, bounding what they may cost, and ending them in order.
+
+use std::convert::Infallible;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tower::Service as _;
+
+use crate::router::router;
+use crate::{App, urls};
+
+/// How long a request's head may take, and an idle connection may stay.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// Headers of a request at most; more is 431.
+const HEADERS: usize = 100;
+/// Bytes of a request's head at most.
+const HEAD_BYTES: usize = 64 * 1024;
+/// A request that took longer is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
+/// Wait after a failed accept, such as one for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+pub(crate) async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD_BYTES)
+        .pipeline_flush(true);
+    let running = GracefulShutdown::new();
+    let patience = app.config.shutdown_timeout;
+    let router = router(app.clone());
+    let ids = std::sync::Arc::new(RequestIds::new());
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (stream, _) = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        prepare(&stream);
+        let (router, app, ids) = (router.clone(), app.clone(), std::sync::Arc::clone(&ids));
+        let service = hyper::service::service_fn(move |request| {
+            let (router, app, id) = (router.clone(), app.clone(), ids.next());
+            async move { Ok::<_, Infallible>(answer(router, &app, request, id).await) }
+        });
+        let connection = running.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(patience, running.shutdown()).await.is_err() {
+        tracing::warn!("requests still ran after {} s and were cut off", patience.as_secs());
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Small answers must not wait for the acknowledgement of the last one.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's delay");
+    }
+}
+
+async fn answer(mut router: axum::Router, app: &App, request: hyper::Request<Incoming>, id: HeaderValue) -> Response {
+    let began = Instant::now();
+    let mut request: Request = request.map(Body::new);
+    if let Some(uri) = urls::canonical(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    let said =
+        tracing::enabled!(tracing::Level::INFO).then(|| (request.method().clone(), request.uri().path().to_owned()));
+    // A router is always ready.
+    let mut response = router.call(request).await.unwrap_or_else(|never| match never {});
+    let took = began.elapsed();
+    let status = response.status();
+    app.metrics.record(status, took);
+    if let Some((method, path)) = said {
+        let (status, ms) = (status.as_u16(), took.as_micros() as f64 / 1_000.0);
+        let id = id.to_str().unwrap_or_default();
+        // Neither the query, nor a header, nor a body: they hold keys and people's words.
+        if status >= 500 {
+            tracing::error!(id, %method, path, status, ms, "request failed");
+        } else if status >= 400 || took > SLOW {
+            tracing::info!(id, %method, path, status, ms, "request");
+        } else {
+            tracing::debug!(id, %method, path, status, ms, "request");
+        }
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// Ids by which a line of the log and an answer are matched: a word of this process, and a number.
+struct RequestIds {
+    process: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let mut random = [0; 4];
+        // Without randomness ids of two processes may be equal, which only readers of logs would notice.
+        let _ = getrandom::fill(&mut random);
+        Self { process: u32::from_le_bytes(random), next: AtomicU64::new(1) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{:08x}-{number}", self.process)).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
