@@ -82,6 +82,21 @@ pub enum OrderBy {
     Language,
 }
 
+impl OrderBy {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StartedAt => "started_at",
+            Self::EndedAt => "ended_at",
+            Self::Id => "id",
+            Self::CustomerId => "customer_id",
+            Self::IsMarked => "is_marked",
+            Self::Language => "language",
+        }
+    }
+}
+
 /// Every parameter that the list reads; any other is named in a `Warning`.
 pub const CONVERSATION_PARAMETERS: [&str; 30] = [
     "conversation_id",

@@ -60,6 +60,25 @@ impl From<i64> for ConversationRef {
     }
 }
 
+impl From<i32> for ConversationRef {
+    fn from(id: i32) -> Self {
+        Self::from(i64::from(id))
+    }
+}
+
+impl From<u32> for ConversationRef {
+    fn from(id: u32) -> Self {
+        Self::from(i64::from(id))
+    }
+}
+
+impl From<u64> for ConversationRef {
+    /// Past the range of keys this is one that no conversation bears.
+    fn from(id: u64) -> Self {
+        Self::from(i64::try_from(id).unwrap_or(i64::MAX))
+    }
+}
+
 impl From<ConversationId> for ConversationRef {
     fn from(id: ConversationId) -> Self {
         Self::Id(id)

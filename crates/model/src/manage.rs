@@ -1,6 +1,7 @@
 //! Bodies of the managing routes (contract: managing).
 
 use crate::body::{Body, Length};
+use crate::conversation::present;
 use crate::ids::ConversationId;
 use crate::json::JsonText;
 use crate::limits::TEXT_CHARS;
@@ -153,13 +154,13 @@ pub struct Updated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_marked: Option<bool>,
     /// Present when sent; null when cleared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub customer_id: Option<Option<String>>,
     /// Present when sent; null when cleared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub device: Option<Option<String>>,
     /// Present when sent; null when cleared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub language: Option<Option<String>>,
     /// Present when sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +212,14 @@ mod tests {
             serde_json::to_string(&answer).unwrap(),
             r#"{"id":1,"conversation_id":"c","updated_fields":["customer_id","metadata"],"customer_id":null,"metadata":{"a": 1}}"#
         );
+    }
+
+    #[test]
+    fn a_cleared_field_is_told_from_one_that_was_not_sent() {
+        let text = r#"{"id":1,"conversation_id":"c","updated_fields":["device"],"device":null}"#;
+        let read: Updated = serde_json::from_str(text).unwrap();
+        assert_eq!((&read.device, &read.language), (&Some(None), &None));
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 
     #[test]

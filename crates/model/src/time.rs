@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -33,6 +34,17 @@ impl Timestamp {
     #[must_use]
     pub fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Cut to microseconds; stays at the end of the range when it would leave it.
+    fn from(at: SystemTime) -> Self {
+        let micros = |length: Duration| i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+        match at.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self(micros(since)),
+            Err(before) => Self(-micros(before.duration())),
+        }
     }
 }
 
@@ -143,6 +155,13 @@ mod tests {
         ] {
             assert_eq!(read(given), meant, "{given}");
         }
+    }
+
+    #[test]
+    fn the_systems_time_is_cut_to_microseconds() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(Timestamp::from(epoch + Duration::from_nanos(1_500)), Timestamp(1));
+        assert_eq!(Timestamp::from(epoch - Duration::from_secs(1)), Timestamp(-Timestamp::SECOND));
     }
 
     #[test]
