@@ -1,11 +1,14 @@
 //! `/openapi.json`, written from the handlers, and an explorer at `/docs`.
 
+use std::sync::LazyLock;
+
 use axum::Router;
 use axum::routing::get;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::answer::ok;
 use crate::error::Detail;
 use crate::{App, files, health, managing, reading, tracking};
 
@@ -53,9 +56,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
+/// Writing it takes a while; nobody asks for it at most starts.
+static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(openapi);
+
 pub(crate) fn routes() -> Router<App> {
     let explorer = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
-    Router::new().route("/openapi.json", get(async || axum::Json(openapi()))).merge(Router::<App>::from(explorer))
+    Router::new().route("/openapi.json", get(async || ok(&*DOCUMENT))).merge(Router::<App>::from(explorer))
 }
 
 /// Refusals that every route may answer.

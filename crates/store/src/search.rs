@@ -194,8 +194,7 @@ pub(crate) fn conversations_with(
 
 fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool) -> Result<BTreeSet<i64>> {
     const EVERY: &str = "select id from conversations where agent_id = ?1";
-    const INDEXED: &str =
-        "select d.conversation from search_grams g join search_docs d on d.id = g.rowid where g.grams match ?1";
+    const INDEXED: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
     const WAITING: &str = "select distinct conversation from search_pending where agent_id = ?1";
     let mut found = BTreeSet::new();
     let mut add = |sql: &str, params: &[crate::engine::Param<'_>]| {
