@@ -1,6 +1,8 @@
 //! The `agentsight` command: arguments → configuration → one call.
 
 mod config;
+mod demo;
+mod fetch;
 mod key;
 mod log;
 mod serve;
@@ -29,6 +31,10 @@ enum Command {
     Serve(config::ServeArgs),
     /// Make, list and revoke API keys. Works while the server runs.
     Key(key::KeyArgs),
+    /// Fetch one whole conversation as JSON, over HTTP.
+    Fetch(fetch::FetchArgs),
+    /// Serve a generated workspace, and show one conversation fetched back.
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(args) => serve::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
+        Command::Demo(args) => demo::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
