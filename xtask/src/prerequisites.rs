@@ -44,6 +44,12 @@ const ALL: &[Prerequisite] = &[
         present: || python::interpreter().is_some(),
         remedy: Remedy::Debian(&["python3", "python3-venv"]),
     },
+    Prerequisite {
+        name: "npm",
+        steps: &[Step::Geoip],
+        present: || succeeds(command("npm").arg("--version")),
+        remedy: Remedy::Debian(&["npm"]),
+    },
 ];
 
 /// Installs or names whatever `steps` miss.

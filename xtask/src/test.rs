@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command};
-use crate::{deny, prerequisites, python};
+use crate::{deny, geoip, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 
@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Clippy,
     /// Licences, sources and known holes of the dependencies (deny.toml)
     Deny,
+    /// Real geolocation files for a test of real addresses, under .test-deps
+    Geoip,
     /// cargo test of the whole workspace
     Rust,
     /// The original SDK, unmodified, against the server binary (tests/sdk)
@@ -51,7 +53,8 @@ impl Step {
     fn needs(self) -> &'static [Self] {
         match self {
             Self::Prerequisites => &[],
-            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Rust => &[Self::Prerequisites],
+            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Geoip => &[Self::Prerequisites],
+            Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Sdk => &[Self::Prerequisites, Self::Python],
         }
     }
@@ -63,7 +66,11 @@ impl Step {
             Self::Fmt => run_command(&mut cargo("fmt --all --check")),
             Self::Clippy => run_command(&mut cargo("clippy --workspace --all-targets --locked -- -D warnings")),
             Self::Deny => deny::check(),
-            Self::Rust => run_command(cargo("test --workspace --locked").args(runner)),
+            Self::Geoip => geoip::fetch().map(drop),
+            Self::Rust => {
+                let files = geoip::fetch()?;
+                run_command(cargo("test --workspace --locked").args(runner).env("AGENTSIGHT_TEST_GEOIP", files))
+            }
             Self::Sdk => sdk(runner),
         }
     }

@@ -90,6 +90,7 @@ async fn tour(endpoint: &str, key: &str) -> Result<(), Failure> {
     let client = AgentSight::builder().api_key(key).endpoint(endpoint).build().map_err(explain)?;
     let conversation: Conversation = client.fetch_conversation(SEED).await.map_err(explain)?;
     println!("{}", to_json(&conversation, true)?);
+    let program = std::env::current_exe().map_or_else(|_| "agentsight".to_owned(), |path| path.display().to_string());
     println!(
         "
 That was fetch_conversation(\"{SEED}\"), {} messages whole with one call. The same from your side:
@@ -98,7 +99,7 @@ That was fetch_conversation(\"{SEED}\"), {} messages whole with one call. The sa
   export AGENTSIGHT_API_KEY={key}
 
   curl -H \"Authorization: Api-Key $AGENTSIGHT_API_KEY\" \"$AGENTSIGHT_API_ENDPOINT/api/conversations/{}/\"
-  agentsight fetch {SEED} --pretty
+  {program} fetch {SEED} --pretty
   python3 -c 'from agentsight import agentsight_api; print(agentsight_api.fetch_conversation(\"{SEED}\"))'   # pip install agentsight==0.0.44",
         conversation.messages.len(),
         conversation.id
