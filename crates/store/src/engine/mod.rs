@@ -125,7 +125,7 @@ impl Row<'_> {
     }
 
     pub(crate) fn text(&self, column: usize) -> Result<&str> {
-        self.opt_text(column)?.ok_or(damaged(column))
+        self.opt_text(column)?.ok_or_else(|| damaged(column))
     }
 
     pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&str>> {
