@@ -139,9 +139,9 @@ of_conversations!(FEEDBACKS: concat!("select ", feedback_columns!(), " where f.a
 /// Puts conversations together, in a number of statements that does not depend on how many they are.
 pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) -> Result<Vec<Conversation>> {
     let ids: Vec<i64> = heads.iter().map(|head| head.row.id.0).collect();
-    let (which, scope) = match ids.as_slice() {
-        [one] => (0, Param::Int(*one)),
-        many => (1, Param::Ints(many)),
+    let (is_one, scope) = match ids.as_slice() {
+        [one] => (true, Param::Int(*one)),
+        many => (false, Param::Ints(many)),
     };
     let scope = [Param::from(agent), scope];
     let any = |count: fn(&Head) -> i64| heads.iter().any(|head| count(head) > 0);
@@ -158,7 +158,7 @@ pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) ->
         })
         .collect();
     let [messages_sql, logs_sql, buttons_sql, files_sql, feedbacks_sql] =
-        [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|pair| pair[which]);
+        [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|[one, many]| if is_one { one } else { many });
 
     reader.each(messages_sql, &scope, |row| {
         if let Some(conversation) = position.get(&row.int(0)?).and_then(|at| whole.get_mut(*at)) {

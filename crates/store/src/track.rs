@@ -108,7 +108,7 @@ impl Store {
         match &event.what {
             Event::Message { content, .. } => bytes += content.len(),
             Event::Action(action) => {
-                bytes += action.response.len() + action.error_message.len() + action.tools_used.as_str().len()
+                bytes += action.response.len() + action.error_message.len() + action.tools_used.as_str().len();
             }
             Event::Click(_) => {}
             Event::Files { files, .. } => {
