@@ -43,8 +43,11 @@ pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> R
     }
 }
 
-enum Step {
+/// Why a database was not brought up to date.
+pub(crate) enum Step {
+    /// It is not ours to change.
     Refused(Error),
+    /// It could not be read or written.
     Engine(rusqlite::Error),
 }
 
@@ -54,19 +57,20 @@ impl From<rusqlite::Error> for Step {
     }
 }
 
-fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step> {
-    let tables: i64 = connection.query_row("select count(*) from sqlite_master", [], |row| row.get(0))?;
-    let ours: i64 =
-        connection.query_row("select count(*) from sqlite_master where name = 'migrations'", [], |row| row.get(0))?;
-    if tables > 0 && ours == 0 {
+/// Refuses a database of another program, or of a newer version of this one, before anything in it
+/// is changed.
+pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Step> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    if count("select count(*) from sqlite_master")? == 0 {
+        return Ok(());
+    }
+    if count("select count(*) from sqlite_master where name = 'migrations'")? == 0 {
         return Err(Step::Refused(Error::Open(format!(
             "{} belongs to another program; choose another data folder",
             path.display()
         ))));
     }
-    connection.execute_batch("create table if not exists migrations (version integer primary key, name text not null, applied_at integer not null)")?;
-    let version: i64 =
-        connection.query_row("select coalesce(max(version), 0) from migrations", [], |row| row.get(0))?;
+    let version = count("select coalesce(max(version), 0) from migrations")?;
     let known = MIGRATIONS.len() as i64;
     if version > known {
         return Err(Step::Refused(Error::Open(format!(
@@ -74,6 +78,14 @@ fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step>
             path.display()
         ))));
     }
+    Ok(())
+}
+
+fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step> {
+    check(path, connection)?;
+    connection.execute_batch("create table if not exists migrations (version integer primary key, name text not null, applied_at integer not null)")?;
+    let version: i64 =
+        connection.query_row("select coalesce(max(version), 0) from migrations", [], |row| row.get(0))?;
     for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= version) {
         connection.execute_batch(migration.sql)?;
         connection.execute(

@@ -15,6 +15,7 @@ use super::writer::Writer;
 use super::{Param, Reader, Row, Table, damaged};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
+use crate::schema::Step;
 
 /// Name of the database file in the data folder.
 const FILE: &str = "agentsight.db";
@@ -47,7 +48,14 @@ impl Sqlite {
     pub(super) fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
         create_folder(folder)?;
         let path = folder.join(FILE);
-        let connection = connect(&path, WRITER_CACHE_KIB, true).map_err(|e| explain_open(&path, e))?;
+        let explain = |e| explain_open(&path, &e);
+        let connection = connect(&path, WRITER_CACHE_KIB, true).map_err(explain)?;
+        // Before the log is switched on, which would change the file.
+        crate::schema::check(&path, &connection).map_err(|step| match step {
+            Step::Refused(error) => error,
+            Step::Engine(error) => explain(error),
+        })?;
+        prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
         let writer = Writer::start(connection, config)?;
         Ok(Self {
@@ -114,6 +122,9 @@ impl Sqlite {
 }
 
 fn create_folder(folder: &Path) -> Result<()> {
+    if folder.is_file() {
+        return Err(Error::Open(format!("data folder {} is a file; name a folder", folder.display())));
+    }
     let refuse = |e: std::io::Error| Error::Open(format!("data folder {} cannot be written: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(refuse)?;
     // SQLite would say no more than "unable to open database file".
@@ -134,15 +145,17 @@ fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connec
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     rusqlite::vtab::array::load_module(&connection)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
-    if create {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
-    } else {
+    if !create {
         connection.pragma_update(None, "query_only", true)?;
     }
     Ok(connection)
+}
+
+fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)
 }
 
 fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
@@ -253,7 +266,7 @@ pub(crate) fn engine_error(error: rusqlite::Error) -> Error {
     }
 }
 
-fn explain_open(path: &Path, error: rusqlite::Error) -> Error {
+fn explain_open(path: &Path, error: &rusqlite::Error) -> Error {
     let path = path.display();
     Error::Open(match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => format!(
