@@ -104,10 +104,10 @@ impl Store {
         self.add_key(ApiKey::from_random(random), agent, role, name).await
     }
 
-    /// Adds a key that somebody else made.
+    /// Adds a key that somebody else made. Adding it again to its agent changes nothing.
     ///
     /// # Errors
-    /// As [`Store::mint_key`].
+    /// As [`Store::mint_key`], and a key that another agent has.
     pub async fn add_key(&self, key: ApiKey, agent: &str, role: Role, name: Option<&str>) -> Result<MintedKey> {
         let agent = agent.trim().to_owned();
         if agent.is_empty() || agent.chars().count() > agentsight_model::limits::TEXT_CHARS {
@@ -115,7 +115,12 @@ impl Store {
         }
         let (hash, label, now) = (key.hash(), name.map(str::to_owned), self.clock().now());
         let hint = key.hint().to_owned();
+        const OWNER: &str =
+            "select a.name from api_keys k join agents a on a.id = k.agent_id where k.hash = ?1 and a.name <> ?2";
         let write = move |tx: &Tx<'_>| {
+            if tx.one(OWNER, params![hash.as_slice(), &agent], |row| row.string(0))?.is_some() {
+                return Err(Refusal::field("key", "This key belongs to another agent.").into());
+            }
             let (agent_id, is_new) = find_or_create_agent(tx, &agent, now)?;
             let id = tx.next_id(Kind::Key)?;
             tx.insert(&API_KEYS, params![agent_id, id, label.as_deref(), role.as_str(), hash.as_slice(), &hint, now])?;

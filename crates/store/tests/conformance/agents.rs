@@ -49,6 +49,20 @@ pub(crate) async fn a_revoked_key_stays_revoked(world: World) {
     assert_eq!(missing(world.store.revoke_key(KeyId(99)).await), Missing::Row);
 }
 
+pub(crate) async fn a_key_belongs_to_one_agent_for_good(world: World) {
+    let key = ApiKey::from_random([3; 16]);
+    let add = |agent: &'static str| world.store.add_key(key.clone(), agent, Role::Write, None);
+    add("helpdesk").await.unwrap();
+
+    let again = add("helpdesk").await.unwrap();
+    let elsewhere = add("sales").await;
+
+    assert_eq!((again.agent, again.agent_is_new), (AgentId(1), false));
+    assert_eq!(refused(elsewhere), json!({"key": ["This key belongs to another agent."]}));
+    assert_eq!(world.store.list_keys().unwrap().len(), 1);
+    assert_eq!(world.bot("sales").await.agent, AgentId(2));
+}
+
 pub(crate) async fn a_bootstrap_key_is_taken_by_an_empty_store_alone(world: World) {
     let (first, second) = (ApiKey::from_random([1; 16]), ApiKey::from_random([2; 16]));
 

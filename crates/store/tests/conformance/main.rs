@@ -67,7 +67,7 @@ macro_rules! conformance {
                     another_agents_texts_are_never_found, a_renamed_conversation_is_found_by_its_new_name_alone,
                     a_filled_name_is_found, each_word_may_stand_in_another_place,
                     texts_in_the_trash_are_found_where_the_trash_is_asked_for;
-                agents: a_minted_key_speaks_for_its_agent, a_revoked_key_stays_revoked,
+                agents: a_minted_key_speaks_for_its_agent, a_revoked_key_stays_revoked, a_key_belongs_to_one_agent_for_good,
                     a_bootstrap_key_is_taken_by_an_empty_store_alone, an_agent_begins_with_two_environments,
                     names_of_agents_and_environments_are_checked, another_agents_rows_are_not_there;
                 lasting: reopening_keeps_everything, ids_are_never_used_again, a_closed_store_refuses_writes,
