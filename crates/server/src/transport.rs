@@ -1,15 +1,18 @@
 //! Connections: taking them in, bounding what they may cost, and ending them in order.
 
 use std::convert::Infallible;
-
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -83,7 +86,7 @@ fn prepare(stream: &TcpStream) {
 
 async fn answer(mut router: axum::Router, app: &App, request: hyper::Request<Incoming>, id: HeaderValue) -> Response {
     let began = Instant::now();
-    let mut request: Request = request.map(Body::new);
+    let (mut request, rest) = shared(request);
     if let Some(uri) = urls::canonical(request.uri()) {
         *request.uri_mut() = uri;
     }
@@ -107,7 +110,68 @@ async fn answer(mut router: axum::Router, app: &App, request: hyper::Request<Inc
         }
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(rest) = rest {
+        rest.drain(began + app.config.body_timeout).await;
+    }
     response
+}
+
+/// Bytes of a refused request that are read and thrown away at most.
+const DRAINED_BYTES: usize = 64 * 1024 * 1024;
+
+/// A request's body, in the hands of the handler and of whoever clears away what the handler left.
+///
+/// Closing a connection on which bytes still come in resets it, and most clients, which send all
+/// before they read, would then never see the answer that says why they were refused.
+#[derive(Clone)]
+struct Rest(std::sync::Arc<parking_lot::Mutex<Incoming>>);
+
+fn shared(request: hyper::Request<Incoming>) -> (Request, Option<Rest>) {
+    use hyper::body::Body as _;
+    // Who waits for a leave to send has sent nothing yet.
+    if request.body().is_end_stream() || request.headers().contains_key(axum::http::header::EXPECT) {
+        return (request.map(Body::new), None);
+    }
+    let (parts, body) = request.into_parts();
+    let rest = Rest(std::sync::Arc::new(parking_lot::Mutex::new(body)));
+    (Request::from_parts(parts, Body::new(rest.clone())), Some(rest))
+}
+
+impl Rest {
+    async fn drain(mut self, deadline: Instant) {
+        use hyper::body::Body as _;
+        if self.is_end_stream() || self.size_hint().lower() > DRAINED_BYTES as u64 {
+            return;
+        }
+        let work = async {
+            let mut drained = 0;
+            while let Some(Ok(frame)) = self.frame().await {
+                drained += frame.data_ref().map_or(0, Bytes::len);
+                if drained > DRAINED_BYTES {
+                    break;
+                }
+            }
+        };
+        // Past the deadline the connection is closed as it is.
+        let _ = tokio::time::timeout_at(deadline.into(), work).await;
+    }
+}
+
+impl hyper::body::Body for Rest {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut *self.0.lock()).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().size_hint()
+    }
 }
 
 /// Ids by which a line of the log and an answer are matched: a word of this process, and a number.
