@@ -21,8 +21,6 @@ use tower::Service as _;
 use crate::router::router;
 use crate::{App, urls};
 
-/// How long a request's head may take, and an idle connection may stay.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Headers of a request at most; more is 431.
 const HEADERS: usize = 100;
 /// Bytes of a request's head at most.
@@ -37,7 +35,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(app.config.head_timeout)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .pipeline_flush(true);
