@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::agent::normalise_slug;
 use crate::body::parse_bool;
 use crate::feedback::{FeedbackSource, Sentiment};
+use crate::limits::FILTER_TERMS;
 use crate::metadata::MetadataTerm;
 use crate::refusal::{FieldErrors, Refusal};
 use crate::time::Timestamp;
@@ -226,6 +227,10 @@ impl ConversationFilter {
             read
         });
         let metadata = match query.get("metadata").map_or(Ok(Vec::new()), MetadataTerm::parse_list) {
+            Ok(terms) if terms.len() > FILTER_TERMS => {
+                errors.add("metadata", format!("Use at most {FILTER_TERMS} pairs."));
+                Vec::new()
+            }
             Ok(mut terms) => {
                 if let (Some(key), Some(value)) = (query.get("metadata_key"), query.raw("metadata_value")) {
                     terms.push(MetadataTerm::new(key, value));
@@ -237,6 +242,11 @@ impl ConversationFilter {
                 Vec::new()
             }
         };
+        let search: Vec<String> =
+            query.get("search").map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
+        if search.len() > FILTER_TERMS {
+            errors.add("search", format!("Use at most {FILTER_TERMS} words."));
+        }
         let filter = Self {
             conversation_id: query.owned("conversation_id"),
             customer_id: query.owned("customer_id"),
@@ -256,10 +266,7 @@ impl ConversationFilter {
             feedback_sentiment: query.choice("feedback_sentiment", &mut errors),
             feedback_source: query.choice("feedback_source", &mut errors),
             message_contains: query.owned("message_contains"),
-            search: query
-                .get("search")
-                .map(|text| text.split_whitespace().map(str::to_owned).collect())
-                .unwrap_or_default(),
+            search,
             metadata,
             started_at_after: query.timestamp("started_at_after", &mut errors),
             started_at_before: query.timestamp("started_at_before", &mut errors),
@@ -329,6 +336,15 @@ mod tests {
             r#"{"customer_ip_address":["Enter a valid IPv4 or IPv6 address."],"metadata":["Use key:value pairs, separated by commas."],"is_marked":["Enter true or false."],"feedback_sentiment":["Select a valid choice. meh is not one of the available choices."],"started_at_after":["Enter a valid date/time."]}"#
         );
         assert!(ConversationFilter::read(&query(&[("include_tickets", "")])).is_err());
+    }
+
+    #[test]
+    fn more_terms_than_an_engine_takes_are_refused() {
+        let many = |one: &str, glue: &str| vec![one; FILTER_TERMS + 1].join(glue);
+        assert!(ConversationFilter::read(&query(&[("search", &many("a", " "))])).is_err());
+        assert!(ConversationFilter::read(&query(&[("metadata", &many("a:1", ","))])).is_err());
+        let most = vec!["a"; FILTER_TERMS].join(" ");
+        assert!(ConversationFilter::read(&query(&[("search", &most)])).is_ok());
     }
 
     #[test]

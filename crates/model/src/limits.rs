@@ -17,6 +17,8 @@ pub const JSON_BODY_BYTES: usize = 8 * 1024 * 1024;
 pub const PAGE_ROWS: u32 = 100;
 /// Rows of one page when none are asked for (contract: open-questions row 1).
 pub const PAGE_ROWS_DEFAULT: u32 = 10;
+/// Words of a search, and pairs of a metadata filter: each is a condition, and an engine takes only so many.
+pub const FILTER_TERMS: usize = 32;
 /// Rows that `paginate=false` answers at most.
 pub const UNPAGED_ROWS: u64 = 10_000;
 /// Entries of a list of metadata keys or values.

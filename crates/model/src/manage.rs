@@ -40,7 +40,11 @@ pub fn read_rename(mut body: Body<'_>) -> Result<String, Refusal> {
 }
 
 fn read_name(body: &mut Body<'_>) -> Result<String, Refusal> {
-    let name = body.text("name", Length::Chars(usize::MAX)).unwrap_or_default();
+    let name = body.text("name", Length::Chars(usize::MAX));
+    if name.is_none() && body.given("name").is_some() {
+        return Err(Refusal::field("name", crate::refusal::texts::NOT_TEXT));
+    }
+    let name = name.unwrap_or_default();
     let name = name.trim();
     if name.is_empty() {
         return Err(Refusal::Detail("Field 'name' cannot be empty.".into()));

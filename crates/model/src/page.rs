@@ -45,7 +45,9 @@ impl Page {
             Some("last") => PageNumber::Last,
             Some(text) => PageNumber::At(text.parse().ok().filter(|n| *n >= 1).ok_or(InvalidPage)?),
         };
-        let size = size.and_then(|text| text.parse::<u64>().ok()).filter(|n| *n >= 1);
+        // Digits past the largest number are a large size too.
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let size = size.filter(|text| digits(text)).map(|text| text.parse().unwrap_or(u64::MAX)).filter(|n| *n >= 1);
         let size = size.map_or(PAGE_ROWS_DEFAULT, |n| u32::try_from(n).unwrap_or(PAGE_ROWS).min(PAGE_ROWS));
         Ok(Self { number, size })
     }
@@ -98,6 +100,7 @@ mod tests {
     fn sizes_are_clamped_and_bad_pages_refused() {
         assert_eq!(Page::parse(None, Some("1000")).unwrap().size, 100);
         assert_eq!(Page::parse(None, Some("99999999999")).unwrap().size, 100);
+        assert_eq!(Page::parse(None, Some("99999999999999999999")).unwrap().size, 100);
         for bad in ["0", "-1", "x", ""] {
             assert_eq!(Page::parse(None, Some(bad)).unwrap().size, 10, "{bad}");
             assert_eq!(Page::parse(Some(bad), None), Err(InvalidPage), "{bad}");

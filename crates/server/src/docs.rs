@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::answer::ok;
 use crate::error::Detail;
-use crate::{App, files, health, managing, reading, tracking};
+use crate::{App, files, health, managing, metrics, reading, tracking};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,8 +21,8 @@ use crate::{App, files, health, managing, reading, tracking};
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
         reading::messages::fetch,
-        managing::mark, managing::rename, managing::update, managing::delete,
-        files::download, health::alive, health::ready,
+        managing::mark, managing::rename, managing::update, managing::delete, managing::delete_plain,
+        files::download, health::alive, health::ready, metrics::show,
     ),
     components(schemas(agentsight_model::conversation::ConversationRow)),
     modifiers(&ApiKeyScheme),
@@ -126,7 +126,36 @@ pub(crate) struct FieldMessages(std::collections::HashMap<String, serde_json::Va
 /// Bodies and parameters as callers write them. The handlers read them more leniently.
 #[expect(dead_code, reason = "read by the document only")]
 pub(crate) mod schemas {
-    use utoipa::{IntoParams, ToSchema};
+    use agentsight_model::conversation::{Conversation, ConversationRow};
+    use agentsight_model::page::Paged;
+    use utoipa::openapi::schema::AnyOfBuilder;
+    use utoipa::openapi::{RefOr, Schema};
+    use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+    /// What a list answers: a page of whole conversations, or of rows without transcripts with
+    /// `full=false`; with `paginate=false` the bare rows.
+    pub(crate) struct ConversationList;
+
+    impl PartialSchema for ConversationList {
+        fn schema() -> RefOr<Schema> {
+            // A whole conversation has every key of a row: "one of" would be wrong.
+            let shapes = AnyOfBuilder::new()
+                .item(Paged::<Conversation>::schema())
+                .item(Paged::<ConversationRow>::schema())
+                .item(Vec::<Conversation>::schema())
+                .item(Vec::<ConversationRow>::schema());
+            Schema::from(shapes.build()).into()
+        }
+    }
+
+    impl ToSchema for ConversationList {
+        fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+            schemas.push((Conversation::name().into_owned(), Conversation::schema()));
+            schemas.push((ConversationRow::name().into_owned(), ConversationRow::schema()));
+            Conversation::schemas(schemas);
+            ConversationRow::schemas(schemas);
+        }
+    }
 
     /// A conversation to get or make.
     #[derive(ToSchema)]

@@ -8,6 +8,7 @@ use agentsight_model::message::Message;
 use agentsight_model::time::Timestamp;
 use agentsight_store::StoredFile;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
@@ -75,9 +76,15 @@ impl<'a> Links<'a> {
 /// `GET /files/{agent}/{conversation}/{id}`: the bytes of a file, to whoever holds its link.
 #[utoipa::path(get, path = "/files/{agent}/{conversation}/{id}", tag = "files",
     params(("agent" = i64, Path), ("conversation" = i64, Path), ("id" = i64, Path), ("expires" = i64, Query, description = "Seconds since 1970"), ("sig" = String, Query)),
-    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>)),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>),
+        (status = 404, description = "No such file", body = crate::error::Detail<'static>)),
     security(()))]
-pub(crate) async fn download(State(app): State<App>, Path(path): Path<(i64, i64, i64)>, uri: Uri) -> Result {
+pub(crate) async fn download(
+    State(app): State<App>,
+    path: Result<Path<(i64, i64, i64)>, PathRejection>,
+    uri: Uri,
+) -> Result {
+    let Path(path) = path.map_err(|_| ApiError::NotFound)?;
     let (agent, conversation, file) = (AgentId(path.0), ConversationId(path.1), AttachmentId(path.2));
     let query: Query = query(&uri);
     let expires =

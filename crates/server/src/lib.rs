@@ -39,6 +39,8 @@ pub struct ServerConfig {
     pub reads_per_minute: Option<u32>,
     /// Writes per minute and key; `None` is no limit. SDK 0.0.x loses what is throttled.
     pub writes_per_minute: Option<u32>,
+    /// How long a request's head may take, and an idle connection may stay.
+    pub head_timeout: Duration,
     /// How long a request may take to arrive whole.
     pub body_timeout: Duration,
     /// How long running requests may take to end once the server was asked to stop.
@@ -52,6 +54,7 @@ impl Default for ServerConfig {
             attachments: AttachmentLimits::default(),
             reads_per_minute: None,
             writes_per_minute: None,
+            head_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(20),
         }

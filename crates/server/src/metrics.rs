@@ -60,7 +60,9 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`
+/// `GET /metrics`: numbers for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")), security(()))]
 pub(crate) async fn show(State(app): State<App>) -> Response {
     const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(header::CONTENT_TYPE, PROMETHEUS)], app.metrics.render(app.store.search_pending())).into_response()

@@ -24,7 +24,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/conversations/metadata-keys/", get(reading::metadata::keys))
         .route("/api/conversations/metadata-values/", get(reading::metadata::values))
         .route("/api/conversations/message-metadata-keys/", get(reading::metadata::message_keys))
-        .route("/api/conversations/{id}/", get(reading::conversations::fetch).delete(managing::delete))
+        .route("/api/conversations/{id}/", get(reading::conversations::fetch).delete(managing::delete_plain))
         .route("/api/conversations/{id}/attachments/", get(reading::conversations::attachments))
         .route("/api/track/{id}/", get(reading::messages::fetch))
         // Managing

@@ -36,6 +36,13 @@ pub(crate) async fn update(caller: Writer, id: RowId, State(app): State<App>, re
     Ok(ok(&app.store.update_conversation(caller.agent, ConversationId(id.0), update).await?))
 }
 
+/// Puts a conversation in the trash: the same as `DELETE …/delete/`.
+#[utoipa::path(delete, path = "/api/conversations/{id}/", tag = "managing", params(("id" = i64, Path)),
+    responses((status = 200, body = Deleted), (status = 404, description = "No such conversation, or in the trash already", body = Detail<'static>), BadRequest))]
+pub(crate) async fn delete_plain(caller: Writer, id: RowId, app: State<App>) -> Result {
+    delete(caller, id, app).await
+}
+
 /// Puts a conversation in the trash: hidden from lists, still readable by id.
 #[utoipa::path(delete, path = "/api/conversations/{id}/delete/", tag = "managing", params(("id" = i64, Path)),
     responses((status = 200, body = Deleted), (status = 404, description = "No such conversation, or in the trash already", body = Detail<'static>), BadRequest))]

@@ -22,7 +22,7 @@ use crate::urls::Base;
 
 /// Conversations that match, newest first: whole with their transcripts, or lean with `full=false`.
 #[utoipa::path(get, path = "/api/conversations/", tag = "reading", params(schemas::ConversationQuery),
-    responses((status = 200, description = "A page; with full=false its rows have no transcript", body = Paged<Conversation>),
+    responses((status = 200, description = "A page; with full=false its rows have no transcript", body = schemas::ConversationList),
         (status = 404, description = "No such page", body = Detail<'static>), Refused))]
 pub(crate) async fn list(caller: Reader, base: Base, State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result {
     let query = query(&uri);

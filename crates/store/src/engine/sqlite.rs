@@ -26,6 +26,9 @@ const STATEMENTS: usize = 256;
 /// Page cache of the writer and of each reader, in KiB. The file system's own cache holds the rest.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
+/// Bytes of the database that readers see without copying them: as much as SQLite can map. These pages
+/// are the file system's cache, not ours; they go when something else needs the room.
+const MAPPED_BYTES: i64 = i32::MAX as i64;
 /// Pages in the write-ahead log before they are copied into the database (16 MiB).
 const CHECKPOINT_PAGES: i64 = 4_096;
 /// The log file is cut back to this size after a checkpoint.
@@ -147,6 +150,7 @@ fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connec
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     if !create {
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
     }
     Ok(connection)
 }

@@ -1,0 +1,158 @@
+//! Arguments, variables and the file, and what is said when they make no sense.
+
+use crate::program::{Folder, Said};
+
+fn failed(err: &str) -> Said {
+    Said { code: Some(1), out: String::new(), err: format!("agentsight: {err}\n") }
+}
+
+#[test]
+fn help_says_what_to_type() {
+    let said = Folder::new().run("--help");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    for text in [
+        "Usage: agentsight <COMMAND>",
+        "serve",
+        "key",
+        "agentsight key create --agent my-bot",
+        "AGENTSIGHT_API_ENDPOINT",
+    ] {
+        assert!(said.out.contains(text), "{text} in {}", said.out);
+    }
+    let serve = Folder::new().run("serve --help");
+    for text in ["--listen", "AGENTSIGHT_LISTEN", "[default: 127.0.0.1:8080]", "--data-dir"] {
+        assert!(serve.out.contains(text), "{text} in {}", serve.out);
+    }
+}
+
+#[test]
+fn an_unknown_flag_or_none_at_all_is_a_mistake_of_usage() {
+    for line in ["", "serve --colour", "nonsense", "key", "key create", "key revoke x"] {
+        let said = Folder::new().run(line);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{line}");
+        assert!(said.err.contains("Usage:") || said.err.contains("--help"), "{line}: {}", said.err);
+    }
+}
+
+#[test]
+fn an_occupied_port_is_named_and_the_data_is_not_touched() {
+    let folder = Folder::new();
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupied.local_addr().unwrap();
+
+    let said = folder.run(&format!("serve --listen {address}"));
+
+    assert_eq!(
+        said,
+        failed(&format!("{address} is in use by another program; stop it, or choose another address with --listen"))
+    );
+    assert!(!folder.data().exists());
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    folder.write("file", "not a folder");
+    for data in ["file", "file/inside", "/proc/agentsight"] {
+        let said = folder.run(&format!("serve --listen 127.0.0.1:0 --data-dir {data}"));
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+        assert!(said.err.starts_with(&format!("agentsight: data folder {data} cannot be written: ")), "{}", said.err);
+        assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+    }
+}
+
+#[test]
+fn a_database_of_a_newer_program_is_left_alone() {
+    let folder = Folder::new();
+    folder.key();
+    let database = rusqlite::Connection::open(folder.data().join("agentsight.db")).unwrap();
+    database.execute("insert into migrations (version, name, applied_at) values (999, 'tomorrow', 0)", []).unwrap();
+    drop(database);
+
+    let said = folder.run("serve --listen 127.0.0.1:0");
+
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(
+        said.err.contains("agentsight.db was written by a newer AgentSight (schema 999, this program knows "),
+        "{}",
+        said.err
+    );
+    assert!(said.err.ends_with("; install that version or newer\n"), "{}", said.err);
+}
+
+#[test]
+fn a_file_that_is_no_database_or_somebody_elses_is_left_alone() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.data()).unwrap();
+    let file = folder.data().join("agentsight.db");
+    let text = "a shopping list\n".repeat(1_000);
+    std::fs::write(&file, &text).unwrap();
+    let said = folder.run("serve --listen 127.0.0.1:0");
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.contains("agentsight.db") && said.err.lines().count() == 1, "{}", said.err);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+    std::fs::remove_file(&file).unwrap();
+    rusqlite::Connection::open(&file).unwrap().execute_batch("create table recipes (name text)").unwrap();
+    let said = folder.run("serve --listen 127.0.0.1:0");
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.err.ends_with("agentsight.db belongs to another program; choose another data folder\n"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn every_problem_of_the_configuration_is_listed_with_its_source() {
+    let folder = Folder::new();
+
+    let said = folder.run_with(
+        "serve --public-url bots.example.com",
+        &[("AGENTSIGHT_LISTEN", "8080"), ("AGENTSIGHT_BOOTSTRAP_API_KEY", "secret-thing"), ("AGENTSIGHT_LOG", "a=b=c")],
+    );
+
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    for text in [
+        "listen (AGENTSIGHT_LISTEN): \"8080\" is not an address with a port, try 127.0.0.1:8080",
+        "public_url (AGENTSIGHT_PUBLIC_URL): \"bots.example.com\" does not begin with http:// or https://",
+        "AGENTSIGHT_BOOTSTRAP_API_KEY: an API key is ags_, 32 hex digits, an underscore and 6 hex digits",
+        "log (AGENTSIGHT_LOG): \"a=b=c\": ",
+    ] {
+        assert!(said.err.contains(text), "{text} in {}", said.err);
+    }
+    assert!(!said.err.contains("secret-thing"), "a key is never repeated");
+    assert!(!folder.data().exists());
+}
+
+#[test]
+fn a_key_of_the_file_that_is_none_is_named_with_its_line() {
+    let folder = Folder::new();
+    folder.write("agentsight.toml", "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n");
+    let said = folder.run("serve");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.starts_with("agentsight: agentsight.toml: "), "{}", said.err);
+    assert!(said.err.contains("line 2") && said.err.contains("colour"), "{}", said.err);
+    let missing = folder.run("serve --config nowhere.toml");
+    assert!(missing.err.starts_with("agentsight: nowhere.toml: "), "{}", missing.err);
+}
+
+#[test]
+fn a_flag_beats_its_variable_which_beats_the_file() {
+    let folder = Folder::new();
+    folder.write("agentsight.toml", "listen = \"127.0.0.3:0\"\ndata_dir = \"from-file\"\n");
+    let variable = [("AGENTSIGHT_LISTEN", "127.0.0.2:0")];
+    let listens = |line: &str, variables: &[(&str, &str)], host: &str| {
+        let server = folder.serve_with(line, variables);
+        assert!(server.address.starts_with(host), "{} is not {host}", server.address);
+        server.greeting.clone()
+    };
+    assert!(listens("serve", &[], "127.0.0.3:").contains("from-file"));
+    listens("serve", &variable, "127.0.0.2:");
+    listens("serve --listen 127.0.0.1:0", &variable, "127.0.0.1:");
+    assert!(
+        listens("serve --data-dir from-flag", &[("AGENTSIGHT_DATA_DIR", "from-variable")], "127.0.0.3:")
+            .contains("from-flag")
+    );
+    assert!(listens("serve", &[("AGENTSIGHT_DATA_DIR", "from-variable")], "127.0.0.3:").contains("from-variable"));
+}

@@ -1,0 +1,14 @@
+//! The `agentsight` command as people and service managers meet it: exit code, output, and what
+//! remains after it was killed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
+mod configuration;
+mod faults;
+mod keys;
+mod program;
+mod stopping;
