@@ -38,7 +38,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    fn is_large(&self) -> bool {
+    /// Too much to read where it is asked for.
+    pub(crate) fn is_large(&self) -> bool {
         i64::try_from(self.row.message_count).unwrap_or(i64::MAX).saturating_add(self.action_logs) > READ_NOW_ROWS
     }
 }

@@ -7,7 +7,7 @@ use agentsight_model::conversation::{Conversation, ConversationRow};
 use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available};
 use agentsight_model::ids::AgentId;
 use agentsight_model::limits::UNPAGED_ROWS;
-use agentsight_model::page::Page;
+use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
 use agentsight_model::text::Needle;
 
@@ -208,36 +208,36 @@ fn order_by(keys: &[Order]) -> String {
     parts.join(", ")
 }
 
-fn find(
+/// Rows that match: known from the totals, or counted.
+fn count_matching(
     reader: &Reader<'_>,
     agent: AgentId,
     filter: &ConversationFilter,
-    extent: Extent,
-    index: bool,
-) -> Result<Found<Head>> {
-    let conditions = conditions(reader, agent, filter, index)?;
-    let total = if conditions.impossible {
-        0
-    } else if conditions.plain {
+    conditions: &Conditions,
+) -> Result<u64> {
+    if conditions.impossible {
+        return Ok(0);
+    }
+    if conditions.plain {
         let all = counters::get(reader, agent, counters::CONVERSATIONS)?;
-        if filter.include_deleted { all } else { all - counters::get(reader, agent, counters::DELETED)?.min(all) }
-    } else {
-        let sql = format!("select count(*) from conversations c where c.agent_id = ?1{}", conditions.text);
-        reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count)
-    };
-    let (page, offset, limit) = match extent {
-        Extent::Page(page) => {
-            let (number, offset) = page.resolve(total).map_err(|_| Error::NotFound(Missing::Page))?;
-            (number, offset, u64::from(page.size))
-        }
-        Extent::Everything if total > UNPAGED_ROWS => {
-            let text = format!("{total} rows match; at most {UNPAGED_ROWS} are answered without pages.");
-            return Err(Refusal::field("paginate", text).into());
-        }
-        Extent::Everything => (1, 0, UNPAGED_ROWS),
-    };
-    if total == 0 {
-        return Ok(Found { count: 0, page, rows: Vec::new() });
+        let trash = if filter.include_deleted { 0 } else { counters::get(reader, agent, counters::DELETED)? };
+        return Ok(all.saturating_sub(trash));
+    }
+    let sql = format!("select count(*) from conversations c where c.agent_id = ?1{}", conditions.text);
+    Ok(reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count))
+}
+
+/// Ids of the matching rows from `offset` on, in order, at most `limit`.
+fn matching_ids(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    filter: &ConversationFilter,
+    conditions: &Conditions,
+    offset: u64,
+    limit: u64,
+) -> Result<Vec<i64>> {
+    if conditions.impossible {
+        return Ok(Vec::new());
     }
     let next = conditions.params.len() + 2;
     let sql = format!(
@@ -247,8 +247,47 @@ fn find(
         next + 1
     );
     let bounds = [i64::try_from(limit).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX)];
-    let ids = reader.all(&sql, &conditions.params(agent, &bounds), |row| row.int(0))?;
-    Ok(Found { count: total, page, rows: heads(reader, agent, &ids)? })
+    reader.all(&sql, &conditions.params(agent, &bounds), |row| row.int(0))
+}
+
+fn find(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    filter: &ConversationFilter,
+    extent: Extent,
+    index: bool,
+) -> Result<Found<Head>> {
+    let conditions = conditions(reader, agent, filter, index)?;
+    let total = || count_matching(reader, agent, filter, &conditions);
+    let ids = |offset, limit| matching_ids(reader, agent, filter, &conditions, offset, limit);
+    let (count, page, ids) = match extent {
+        Extent::Everything => {
+            let count = total()?;
+            if count > UNPAGED_ROWS {
+                let text = format!("{count} rows match; at most {UNPAGED_ROWS} are answered without pages.");
+                return Err(Refusal::field("paginate", text).into());
+            }
+            (count, 1, ids(0, UNPAGED_ROWS)?)
+        }
+        Extent::Page(page) if page.number == PageNumber::At(1) => {
+            let ids = ids(0, page.size.into())?;
+            // A first page that is not full is all there is.
+            let seen = ids.len() as u64;
+            (if seen < u64::from(page.size) { seen } else { total()? }, 1, ids)
+        }
+        Extent::Page(page) => {
+            let count = total()?;
+            let (number, offset) = page.resolve(count).map_err(|_| Error::NotFound(Missing::Page))?;
+            (count, number, ids(offset, page.size.into())?)
+        }
+    };
+    Ok(Found { count, page, rows: heads(reader, agent, &ids)? })
+}
+
+/// Whether a filter leads to one conversation at most, without a search.
+fn names_one(filter: &ConversationFilter) -> bool {
+    let texts = [&filter.name, &filter.customer_id_contains, &filter.message_contains];
+    filter.conversation_id.is_some() && filter.search.is_empty() && texts.iter().all(|text| text.is_none())
 }
 
 impl Store {
@@ -263,6 +302,21 @@ impl Store {
         extent: Extent,
     ) -> Result<Found<Conversation>> {
         let index = self.shared.search_index;
+        if names_one(&filter) && !filter.include_tickets {
+            // `fetch_conversation("name")` of the SDKs: as quick as by the integer.
+            let found = self.engine.read_now(|reader| {
+                let found = find(reader, agent, &filter, extent, index)?;
+                if found.rows.iter().any(Head::is_large) {
+                    return Ok(None);
+                }
+                let rows = assemble(reader, agent, found.rows)?;
+                Ok(Some(Found { count: found.count, page: found.page, rows }))
+            })?;
+            if let Some(mut found) = found {
+                found.rows.iter_mut().for_each(|row| row.tickets = None);
+                return Ok(found);
+            }
+        }
         let read = move |reader: &Reader<'_>| {
             let found = find(reader, agent, &filter, extent, index)?;
             let mut rows = assemble(reader, agent, found.rows)?;
