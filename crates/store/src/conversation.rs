@@ -346,3 +346,28 @@ fn fetch(reader: &Reader<'_>, agent: AgentId, head: Head) -> Result<Conversation
     whole.token_usage = Some(if usages > 0 { usage::summary(reader, agent, id)? } else { None });
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite would do for a statement, in its words.
+    fn plan(connection: &rusqlite::Connection, sql: &str) -> String {
+        let mut statement = connection.prepare(&format!("explain query plan {sql}")).unwrap();
+        let steps = statement.query_map([rusqlite::types::Null; 2], |row| row.get::<_, String>(3)).unwrap();
+        steps.map(|step| step.unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn parts_of_a_conversation_are_found_by_their_conversation() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        rusqlite::vtab::array::load_module(&connection).unwrap();
+        crate::schema::migrate(std::path::Path::new("test"), &connection, Timestamp(0)).unwrap();
+        // The statistics are read with the schema.
+        connection.execute_batch("analyze sqlite_schema").unwrap();
+        for sql in [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].concat() {
+            let plan = plan(&connection, sql);
+            assert!(plan.contains("(agent_id=? AND conversation=?)"), "{sql}\n{plan}");
+        }
+    }
+}
