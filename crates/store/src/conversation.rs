@@ -10,7 +10,8 @@ use agentsight_model::track::Target;
 use crate::engine::{Param, Reader, Row, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{feedback, feedback_columns};
-use crate::{Store, message, ticket, usage};
+use crate::message::{self, Message};
+use crate::{Store, ticket, usage};
 
 /// Rows that a fetch reads where it is asked for; a larger conversation is read on a thread for long work.
 const READ_NOW_ROWS: i64 = 256;
@@ -150,7 +151,6 @@ pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) ->
         (any(|h| h.action_logs), any(|h| h.buttons), any(|h| h.attachments), any(|h| h.tickets));
     let (feedbacks, votes) = (any(|h| h.conversation_feedbacks), any(|h| h.message_feedbacks));
 
-    let position: HashMap<i64, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
     let mut whole: Vec<Conversation> = heads
         .into_iter()
         .map(|head| {
@@ -162,46 +162,38 @@ pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) ->
         [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|[one, many]| if is_one { one } else { many });
 
     reader.each(messages_sql, &scope, |row| {
-        if let Some(conversation) = position.get(&row.int(0)?).and_then(|at| whole.get_mut(*at)) {
+        if let Some(conversation) = find_conversation(&mut whole, row.int(0)?) {
             conversation.messages.push(message::message(row, 0)?);
         }
         Ok(())
     })?;
-    if logs || buttons || files || votes {
-        let mut places = HashMap::new();
-        for (at, conversation) in whole.iter().enumerate() {
-            places.extend(conversation.messages.iter().enumerate().map(|(n, message)| (message.id.0, (at, n))));
+    let mut hang = |wanted: bool, sql: &str, put: &mut dyn FnMut(&mut Message, &Row<'_>) -> Result<()>| {
+        if !wanted {
+            return Ok(());
         }
-        let mut hang = |sql: &str, put: &mut dyn FnMut(&mut message::Message, &Row<'_>) -> Result<()>| {
-            reader.each(sql, &scope, |row| {
-                let place = row.opt_int(1)?.and_then(|id| places.get(&id));
-                let message = place.and_then(|(at, n)| whole.get_mut(*at)?.messages.get_mut(*n));
-                message.map_or(Ok(()), |message| put(message, row))
-            })
-        };
-        if logs {
-            hang(logs_sql, &mut |message, row| {
-                message.action_logs.push(message::action_log(row, 1)?);
-                Ok(())
-            })?;
-        }
-        if buttons {
-            hang(buttons_sql, &mut |message, row| {
-                message.button = Some(message::button(row, 2)?);
-                Ok(())
-            })?;
-        }
-        if files {
-            hang(files_sql, &mut |message, row| {
-                message.attachments.push(message::attachment(row, 1)?);
-                Ok(())
-            })?;
-        }
-        if feedbacks || votes {
-            attach_feedback(reader, agent, feedbacks_sql, &scope, &position, &places, &mut whole)?;
-        }
-    } else if feedbacks {
-        attach_feedback(reader, agent, feedbacks_sql, &scope, &position, &HashMap::new(), &mut whole)?;
+        let mut after = 0;
+        reader.each(sql, &scope, |row| {
+            let (Some(conversation), Some(message)) = (find_conversation(&mut whole, row.int(0)?), row.opt_int(1)?)
+            else {
+                return Ok(());
+            };
+            find_message(&mut conversation.messages, message, &mut after).map_or(Ok(()), |message| put(message, row))
+        })
+    };
+    hang(logs, logs_sql, &mut |message, row| {
+        message.action_logs.push(message::action_log(row, 1)?);
+        Ok(())
+    })?;
+    hang(buttons, buttons_sql, &mut |message, row| {
+        message.button = Some(message::button(row, 2)?);
+        Ok(())
+    })?;
+    hang(files, files_sql, &mut |message, row| {
+        message.attachments.push(message::attachment(row, 1)?);
+        Ok(())
+    })?;
+    if feedbacks || votes {
+        attach_feedback(reader, agent, feedbacks_sql, &scope, &mut whole)?;
     }
     if tickets {
         let mut found = ticket::of_conversations(reader, agent, &ids)?;
@@ -212,27 +204,43 @@ pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) ->
     Ok(whole)
 }
 
+/// A page has a hundred conversations at most.
+fn find_conversation(whole: &mut [Conversation], id: i64) -> Option<&mut Conversation> {
+    whole.iter_mut().find(|conversation| conversation.id.0 == id)
+}
+
+/// What hangs on messages comes in about their order: the search goes on where the last one ended.
+fn find_message<'m>(messages: &'m mut [Message], id: i64, after: &mut usize) -> Option<&'m mut Message> {
+    let (before, from) = messages.split_at_mut_checked(*after)?;
+    let (base, found) = match from.iter().position(|message| message.id.0 == id) {
+        Some(at) => (before.len(), from.get_mut(at).map(|message| (at, message))),
+        None => (0, before.iter_mut().enumerate().find(|(_, message)| message.id.0 == id)),
+    };
+    let (at, message) = found?;
+    *after = base + at;
+    Some(message)
+}
+
 /// Feedback on a conversation goes into its list, a vote onto its message.
 fn attach_feedback(
     reader: &Reader<'_>,
     agent: AgentId,
     sql: &str,
     scope: &[Param<'_>],
-    position: &HashMap<i64, usize>,
-    places: &HashMap<i64, (usize, usize)>,
     whole: &mut [Conversation],
 ) -> Result<()> {
     reader.each(sql, scope, |row| {
         let feedback = feedback(agent, row)?;
-        if let Some(message) = feedback.message {
-            let place = places.get(&message.0);
-            if let Some(message) = place.and_then(|(at, n)| whole.get_mut(*at)?.messages.get_mut(*n)) {
-                message.feedback = Some(feedback);
+        let Some(conversation) = feedback.conversation.and_then(|id| find_conversation(whole, id.0)) else {
+            return Ok(());
+        };
+        match feedback.message {
+            None => conversation.feedbacks.push(feedback),
+            Some(id) => {
+                if let Some(message) = find_message(&mut conversation.messages, id.0, &mut 0) {
+                    message.feedback = Some(feedback);
+                }
             }
-        } else if let Some(conversation) =
-            feedback.conversation.and_then(|id| position.get(&id.0)).and_then(|at| whole.get_mut(*at))
-        {
-            conversation.feedbacks.push(feedback);
         }
         Ok(())
     })

@@ -285,8 +285,14 @@ fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result
         is_used: Some(true),
         timestamp: at,
     };
-    upsert(tx, agent, &new, &Place::default())?;
-    conversation::known_by_name(tx, agent, name)?.ok_or(Error::NotFound(Missing::Conversation))
+    let row = upsert(tx, agent, &new, &Place::default())?.value;
+    Ok(Known {
+        id: row.id,
+        conversation_id: row.conversation_id,
+        environment_id: row.environment_id,
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+    })
 }
 
 /// The message of an earlier request with the same receipt. It has the same timestamp, so that it

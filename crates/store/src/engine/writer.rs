@@ -29,9 +29,9 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 const QUIET: Duration = Duration::from_millis(25);
 /// Pending search rows indexed in one transaction.
 const INDEX_SLICE: u32 = 512;
-/// Pending search rows past which indexing no longer waits for a pause: a search reads them one by
-/// one, which takes about 2 µs each.
-const INDEX_DEBT: u64 = 8_192;
+/// Pending search rows past which indexing no longer waits for a pause: a search reads the
+/// conversations of all of them, about 50 ms for this many.
+const INDEX_DEBT: u64 = 50_000;
 
 /// What a job says of its run within a group.
 enum Applied {
