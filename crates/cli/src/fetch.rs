@@ -63,6 +63,7 @@ pub(crate) fn to_json(conversation: &Conversation, pretty: bool) -> Result<Strin
     written.map_err(|e| Failure::Other(format!("the conversation cannot be written as JSON: {e}")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 pub(crate) fn explain(error: Error) -> Failure {
     Failure::Other(error.to_string())
 }

@@ -227,6 +227,7 @@ fn day_time(number: u64, of: u64, now: Timestamp, chance: &mut fastrand::Rng) ->
     Timestamp(if at > now.0 - seconds(900) { at - Timestamp::DAY } else { at })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a scenario reads better without borrows")]
 fn opinion(name: &str, sentiment: Sentiment, comment: &str, metadata: serde_json::Value, at: Timestamp) -> NewFeedback {
     NewFeedback {
         target: Target { id: None, name: Some(name.to_owned()) },
@@ -248,6 +249,7 @@ struct Tape {
 }
 
 impl Tape {
+    #[expect(clippy::needless_pass_by_value, reason = "a scenario reads better without borrows")]
     fn put(&mut self, after: i64, metadata: serde_json::Value, what: Event) {
         self.at = self.at.plus_micros(after);
         self.events.push(NewEvent {
@@ -263,6 +265,7 @@ impl Tape {
         self.put(after, metadata, Event::Message { sender, content: content.to_owned() });
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a scenario reads better without borrows")]
     fn run(&mut self, tool: &str, took_ms: i64, arguments: serde_json::Value, response: &str, error: &str) {
         let ended = self.at.plus_micros(seconds(3));
         let action = NewAction {

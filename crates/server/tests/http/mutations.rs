@@ -72,7 +72,7 @@ fn mutate(body: &mut Value, at: usize, deep: bool, mutation: &Mutation) {
         Mutation::Retype(value) => body[key] = value.clone(),
         Mutation::Nest(depth) => {
             body[key] = (0..*depth)
-                .fold(old, |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) })
+                .fold(old, |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) });
         }
         Mutation::Oversize(size) => body[key] = "x".repeat(*size).into(),
         Mutation::Rename => {

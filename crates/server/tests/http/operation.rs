@@ -134,7 +134,7 @@ async fn a_request_in_flight_is_answered_before_the_server_stops() {
     // The port closes at once.
     within(async {
         while tokio::net::TcpStream::connect(app.address).await.is_ok() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -144,7 +144,7 @@ async fn a_request_in_flight_is_answered_before_the_server_stops() {
     within(stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     app.stopped().await;
-    assert!(app.contents().contains("\"hi\"") || app.contents().contains("messages"));
+    assert!(app.contents().contains("messages"), "what was answered is stored");
 }
 
 #[tokio::test]
