@@ -7,3 +7,4 @@ mod faults;
 mod keys;
 mod program;
 mod stopping;
+mod tour;
