@@ -371,8 +371,6 @@ mod tests {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         rusqlite::vtab::array::load_module(&connection).unwrap();
         crate::schema::migrate(std::path::Path::new("test"), &connection, Timestamp(0)).unwrap();
-        // The statistics are read with the schema.
-        connection.execute_batch("analyze sqlite_schema").unwrap();
         for sql in [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].concat() {
             let plan = plan(&connection, sql);
             assert!(plan.contains("(agent_id=? AND conversation=?)"), "{sql}\n{plan}");

@@ -311,3 +311,5 @@ insert into sqlite_stat1 (tbl, idx, stat) values
     ('ticket_comments', 'ticket_comments', '50000 10000 5 1'),
     ('token_usage', 'token_usage', '1000000 200000 1 1'),
     ('environments', 'environments', '15 3 1');
+-- The connection that ran this reads them now, every other when it opens.
+analyze sqlite_schema;
