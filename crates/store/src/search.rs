@@ -90,19 +90,19 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
             collect_grams(&text, docs.entry(of).or_default());
         }
     }
-    for ((agent, conversation), grams) in docs {
-        if grams.is_empty() {
-            continue;
-        }
+    let mut documents = Vec::with_capacity(docs.len());
+    for ((agent, conversation), grams) in docs.into_iter().filter(|(_, grams)| !grams.is_empty()) {
         let id = tx.next_id(Kind::SearchDoc)?;
         tx.insert(&SEARCH_DOCS, params![id, conversation])?;
-        tx.execute(
-            "insert into search_grams (rowid, grams) values (?1, ?2)",
-            params![id, &document(AgentId(agent), &grams)],
-        )?;
+        documents.push((id, document(AgentId(agent), &grams)));
     }
     if let Some(last) = last {
         tx.execute("delete from search_pending where id <= ?1", params![last])?;
+    }
+    // Last and together: other statements in between would make the index write what it gathered so
+    // far as a segment of its own, and merging many small segments costs more than the indexing.
+    for (id, grams) in &documents {
+        tx.execute("insert into search_grams (rowid, grams) values (?1, ?2)", params![*id, grams])?;
     }
     Ok(indexed)
 }

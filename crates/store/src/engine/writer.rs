@@ -28,7 +28,7 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// A pause this long is a good moment to index.
 const QUIET: Duration = Duration::from_millis(25);
 /// Pending search rows indexed in one transaction.
-const INDEX_SLICE: u32 = 512;
+const INDEX_SLICE: u32 = 1_024;
 /// Pending search rows past which indexing no longer waits for a pause: a search reads the
 /// conversations of all of them, about 50 ms for this many.
 const INDEX_DEBT: u64 = 50_000;
