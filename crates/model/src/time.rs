@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
@@ -50,8 +51,49 @@ impl From<SystemTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(at) = jiff::Timestamp::from_microsecond(self.0) else { return f.write_str("9999-12-31T23:59:59Z") };
-        if self.0 % Self::SECOND == 0 { write!(f, "{at}") } else { write!(f, "{at:.6}") }
+        f.write_str(Written::of(*self).as_str())
+    }
+}
+
+/// A timestamp's text, without a piece of heap: a conversation has dozens of them.
+struct Written {
+    text: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Written {
+    /// `-009999-01-02T01:59:59.999999Z`, the longest that there is.
+    const LONGEST: usize = 30;
+    /// What stands for an instant that no calendar of ours reaches.
+    const LAST: &str = "9999-12-31T23:59:59Z";
+
+    fn of(at: Timestamp) -> Self {
+        const WHOLE: DateTimePrinter = DateTimePrinter::new();
+        const FRACTION: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        let mut written = Self { text: [0; Self::LONGEST], length: 0 };
+        let printer = if at.0 % Timestamp::SECOND == 0 { WHOLE } else { FRACTION };
+        let printed =
+            jiff::Timestamp::from_microsecond(at.0).is_ok_and(|at| printer.print_timestamp(&at, &mut written).is_ok());
+        if !printed {
+            written.length = 0;
+            // It fits.
+            let _ = jiff::fmt::Write::write_str(&mut written, Self::LAST);
+        }
+        written
+    }
+
+    fn as_str(&self) -> &str {
+        self.text.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or(Self::LAST)
+    }
+}
+
+impl jiff::fmt::Write for Written {
+    fn write_str(&mut self, text: &str) -> Result<(), jiff::Error> {
+        let room = self.text.get_mut(self.length..self.length + text.len());
+        let room = room.ok_or_else(|| jiff::Error::from_args(format_args!("a timestamp of more characters")))?;
+        room.copy_from_slice(text.as_bytes());
+        self.length += text.len();
+        Ok(())
     }
 }
 
@@ -84,7 +126,8 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // The machinery of `Display` would cost as much as the digits.
+        serializer.serialize_str(Written::of(*self).as_str())
     }
 }
 
@@ -154,6 +197,19 @@ mod tests {
             ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
         ] {
             assert_eq!(read(given), meant, "{given}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_are_written() {
+        for (given, written) in [
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "9999-12-31T23:59:59Z"),
+            (jiff::Timestamp::MIN.as_microsecond() + 1, "-009999-01-02T01:59:59.000001Z"),
+            (jiff::Timestamp::MAX.as_second() * Timestamp::SECOND, "9999-12-30T22:00:00Z"),
+        ] {
+            assert_eq!(Timestamp(given).to_string(), written);
+            assert_eq!(serde_json::to_value(Timestamp(given)).unwrap(), written);
         }
     }
 

@@ -54,7 +54,7 @@ impl Metrics {
         let _ = writeln!(text, "agentsight_request_seconds_sum {seconds}\nagentsight_request_seconds_count {total}");
         let _ = writeln!(
             text,
-            "# HELP agentsight_search_pending Rows that the search index does not hold yet.\n# TYPE agentsight_search_pending gauge\nagentsight_search_pending {search_pending}"
+            "# HELP agentsight_search_pending Conversations with texts that the search index does not hold yet.\n# TYPE agentsight_search_pending gauge\nagentsight_search_pending {search_pending}"
         );
         text
     }

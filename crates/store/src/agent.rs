@@ -41,6 +41,13 @@ pub struct Identity {
     pub revoked: bool,
 }
 
+/// An environment as rows name it.
+pub(crate) struct EnvironmentKey {
+    pub(crate) id: EnvironmentId,
+    /// Fixed when the environment is made (contract: dashboard §4).
+    pub(crate) slug: String,
+}
+
 /// A key as it is listed: never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
@@ -289,10 +296,10 @@ pub(crate) fn environments(reader: &Reader<'_>, agent: AgentId) -> Result<Vec<En
 }
 
 /// The environment that a write named, or production; refused where the agent has none of that slug.
-pub(crate) fn environment_for(reader: &Reader<'_>, agent: AgentId, given: Option<&str>) -> Result<EnvironmentId> {
+pub(crate) fn environment_for(reader: &Reader<'_>, agent: AgentId, given: Option<&str>) -> Result<EnvironmentKey> {
     let slug = given.and_then(agentsight_model::agent::normalise_slug).unwrap_or_else(|| PRODUCTION.to_owned());
     if let Some(id) = find_environment(reader, agent, &slug)? {
-        return Ok(id);
+        return Ok(EnvironmentKey { id, slug });
     }
     let known: Vec<String> = environments(reader, agent)?.into_iter().map(|environment| environment.slug).collect();
     let given = given.unwrap_or_default();

@@ -18,11 +18,11 @@ const READ_NOW_ROWS: i64 = 256;
 
 macro_rules! head_columns {
     () => {
-        "c.id, c.conversation_id, c.name, c.customer_id, c.customer_ip_address, c.device, c.source, c.language, e.slug, c.environment_id,
+        "c.id, c.conversation_id, c.name, c.customer_id, c.customer_ip_address, c.device, c.source, c.language, c.environment, c.environment_id,
          c.is_marked, c.is_deleted, c.is_used, c.started_at, c.ended_at, c.deleted_at, c.metadata, c.city, c.country, c.timezone_name,
          c.message_count, c.action_log_count, c.button_count, c.attachment_count, c.conversation_feedback_count, c.message_feedback_count,
          c.ticket_count, c.usage_count
-         from conversations c join environments e on e.agent_id = c.agent_id and e.id = c.environment_id"
+         from conversations c"
     };
 }
 
@@ -253,11 +253,13 @@ pub(crate) struct Known {
     pub(crate) environment_id: EnvironmentId,
     pub(crate) started_at: Timestamp,
     pub(crate) ended_at: Timestamp,
+    /// While it waits to be indexed for search (see `search`).
+    pub(crate) unindexed_since: Option<Timestamp>,
 }
 
 macro_rules! known_by {
     ($column:literal) => {
-        concat!("select id, conversation_id, environment_id, started_at, ended_at from conversations where agent_id = ?1 and ", $column, " = ?2")
+        concat!("select id, conversation_id, environment_id, started_at, ended_at, unindexed_since from conversations where agent_id = ?1 and ", $column, " = ?2")
     };
 }
 
@@ -268,6 +270,7 @@ fn known(row: &Row<'_>) -> Result<Known> {
         environment_id: EnvironmentId(row.int(2)?),
         started_at: row.timestamp(3)?,
         ended_at: row.timestamp(4)?,
+        unindexed_since: row.opt_timestamp(5)?,
     })
 }
 

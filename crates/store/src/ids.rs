@@ -27,7 +27,6 @@ pub(crate) enum Kind {
     Feedback,
     TokenUsage,
     TokenCounter,
-    SearchPending,
     SearchDoc,
 }
 
@@ -46,7 +45,6 @@ impl Kind {
             Self::Feedback => "feedbacks",
             Self::TokenUsage => "token_usage",
             Self::TokenCounter => "token_counters",
-            Self::SearchPending => "search_pending",
             Self::SearchDoc => "search_docs",
         }
     }

@@ -104,7 +104,7 @@ impl Store {
         self.engine.close().await;
     }
 
-    /// Rows that the search index does not hold yet; searches read them one by one.
+    /// Conversations with texts that the search index does not hold yet; searches read them one by one.
     #[must_use]
     pub fn search_pending(&self) -> u64 {
         self.engine.search_pending()

@@ -43,7 +43,7 @@ impl Store {
                 "update conversations set name = ?3 where agent_id = ?1 and id = ?2",
                 params![agent, id, &name],
             )?;
-            search::leave_conversation(tx, agent, id)?;
+            search::leave_texts(tx, agent, id)?;
             Ok(Renamed { id, conversation_id, name: name.clone() })
         };
         self.engine.write(CHANGE_BYTES, write).await
@@ -102,7 +102,7 @@ impl Store {
                 )?;
             }
             if update.name.is_some() || update.customer_id.is_some() {
-                search::leave_conversation(tx, agent, id)?;
+                search::leave_texts(tx, agent, id)?;
             }
             Ok(Updated::new(id, conversation_id, update.clone()))
         };

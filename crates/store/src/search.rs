@@ -7,24 +7,25 @@
 //! gram carries its agent, so that one agent's search never meets another's text.
 //!
 //! The index is built behind the write, by the writer in its pauses; what it does not hold yet stands
-//! in `search_pending`, written with the row itself, and is read one by one. So a message is found by
-//! the next request after its acknowledgement. Documents are never taken away: one that is out of
+//! in `search_pending`, conversation by conversation, written with the first row that it does not hold,
+//! and is read one by one. So a message is found by the next request after its acknowledgement. Documents are never taken away: one that is out of
 //! date is a candidate that its conversation's texts do not confirm.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use agentsight_model::ids::{AgentId, ConversationId, MessageId};
+use agentsight_model::ids::{AgentId, ConversationId};
 use agentsight_model::text::{Needle, fold};
 use agentsight_model::time::Timestamp;
 
+use crate::conversation::Known;
 use crate::engine::{Reader, Table, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
 
 static SEARCH_PENDING: Table = Table {
     name: "search_pending",
-    columns: &["id", "agent_id", "conversation", "timestamp", "message"],
-    on_conflict: "",
+    columns: &["agent_id", "conversation"],
+    on_conflict: "on conflict (agent_id, conversation) do nothing",
 };
 static SEARCH_DOCS: Table = Table { name: "search_docs", columns: &["id", "conversation"], on_conflict: "" };
 
@@ -38,24 +39,35 @@ const PAD: char = '\u{fdd0}';
 /// Grams of a needle that the index is asked for; a longer needle's others are left to the reading.
 const GRAMS_ASKED: usize = 24;
 
-/// Leaves a message to be indexed.
-pub(crate) fn leave_message(
-    tx: &Tx<'_>,
-    agent: AgentId,
-    conversation: ConversationId,
-    timestamp: Timestamp,
-    message: MessageId,
-) -> Result<()> {
-    let id = tx.next_id(Kind::SearchPending)?;
+/// `unindexed_since` of a conversation of which nothing is indexed.
+pub(crate) const NEVER_INDEXED: Timestamp = Timestamp(0);
+/// `unindexed_since` of a conversation whose messages are indexed, and some text of its own is not.
+const OWN_TEXTS: Timestamp = Timestamp(i64::MAX);
+
+/// Leaves a conversation that was just inserted, as [`NEVER_INDEXED`], to be indexed.
+pub(crate) fn leave_new(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
     tx.note_search_pending();
-    tx.insert(&SEARCH_PENDING, params![id, agent, conversation, timestamp, message])
+    tx.insert(&SEARCH_PENDING, params![agent, conversation])
 }
 
-/// Leaves a conversation's own texts (its name and ids) to be indexed.
-pub(crate) fn leave_conversation(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
-    let id = tx.next_id(Kind::SearchPending)?;
-    tx.note_search_pending();
-    tx.insert(&SEARCH_PENDING, params![id, agent, conversation, None::<i64>, None::<i64>])
+/// Leaves a message that was received at `now` to be indexed; answers the conversation's new
+/// `unindexed_since`, which the caller writes with what else changes in its row.
+pub(crate) fn leave_message(tx: &Tx<'_>, agent: AgentId, known: &Known, now: Timestamp) -> Result<Timestamp> {
+    match known.unindexed_since {
+        Some(since) => Ok(since.min(now)),
+        None => leave_new(tx, agent, known.id).map(|()| now),
+    }
+}
+
+/// Leaves a conversation's own texts (its name and ids) to be indexed again.
+pub(crate) fn leave_texts(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
+    const MARK: &str =
+        "update conversations set unindexed_since = ?3 where agent_id = ?1 and id = ?2 and unindexed_since is null";
+    if tx.execute(MARK, params![agent, conversation, OWN_TEXTS])? == 0 {
+        Ok(())
+    } else {
+        leave_new(tx, agent, conversation)
+    }
 }
 
 pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
@@ -65,39 +77,43 @@ pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Indexes the oldest pending rows, at most `most`; answers how many they were.
-pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
-    const OLDEST: &str = "select p.id, p.agent_id, p.conversation, p.message, m.content from search_pending p
-        left join messages m on m.agent_id = p.agent_id and m.conversation = p.conversation and m.timestamp = p.timestamp and m.id = p.message
-        order by p.id limit ?1";
-    let mut docs: HashMap<(i64, i64), BTreeSet<[char; GRAM]>> = HashMap::new();
-    let mut own_texts = Vec::new();
-    let mut last = None;
-    let mut indexed = 0;
-    tx.each(OLDEST, params![i64::from(most)], |row| {
-        last = Some(row.int(0)?);
-        indexed += 1;
-        let of = (row.int(1)?, row.int(2)?);
-        if row.opt_int(3)?.is_none() {
-            own_texts.push(of);
-        } else if let Some(content) = row.opt_text(4)? {
-            collect_grams(content, docs.entry(of).or_default());
-        }
-        Ok(())
+/// Indexes conversations that wait until about `most` messages were; answers how many they were.
+pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
+    const WAITING: &str = "select agent_id, conversation from search_pending order by agent_id, conversation limit ?1";
+    const UNINDEXED: &str = "select m.content from conversations c
+        join messages m on m.agent_id = c.agent_id and m.conversation = c.id and m.received_at >= c.unindexed_since
+        where c.agent_id = ?1 and c.id = ?2";
+    let waiting = tx.all(WAITING, params![i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+        Ok((AgentId(row.int(0)?), ConversationId(row.int(1)?)))
     })?;
-    for of in own_texts {
-        for text in own_texts_of(tx, AgentId(of.0), of.1)?.into_iter().flatten() {
-            collect_grams(&text, docs.entry(of).or_default());
+    let (mut documents, mut messages, mut indexed) = (Vec::new(), 0, 0);
+    for (agent, conversation) in waiting {
+        let mut grams = BTreeSet::new();
+        tx.each(UNINDEXED, params![agent, conversation], |row| {
+            messages += 1;
+            collect_grams(row.text(0)?, &mut grams);
+            Ok(())
+        })?;
+        for text in own_texts_of(tx, agent, conversation)?.iter().flatten() {
+            collect_grams(text, &mut grams);
         }
-    }
-    let mut documents = Vec::with_capacity(docs.len());
-    for ((agent, conversation), grams) in docs.into_iter().filter(|(_, grams)| !grams.is_empty()) {
-        let id = tx.next_id(Kind::SearchDoc)?;
-        tx.insert(&SEARCH_DOCS, params![id, conversation])?;
-        documents.push((id, document(AgentId(agent), &grams)));
-    }
-    if let Some(last) = last {
-        tx.execute("delete from search_pending where id <= ?1", params![last])?;
+        tx.execute(
+            "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2",
+            params![agent, conversation],
+        )?;
+        tx.execute(
+            "delete from search_pending where agent_id = ?1 and conversation = ?2",
+            params![agent, conversation],
+        )?;
+        indexed += 1;
+        if !grams.is_empty() {
+            let id = tx.next_id(Kind::SearchDoc)?;
+            tx.insert(&SEARCH_DOCS, params![id, conversation])?;
+            documents.push((id, document(agent, &grams)));
+        }
+        if messages >= most {
+            break;
+        }
     }
     // Last and together: other statements in between would make the index write what it gathered so
     // far as a segment of its own, and merging many small segments costs more than the indexing.
@@ -108,7 +124,7 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
 }
 
 /// Name, sender's name and customer of a conversation.
-fn own_texts_of(reader: &Reader<'_>, agent: AgentId, conversation: i64) -> Result<[Option<String>; 3]> {
+fn own_texts_of(reader: &Reader<'_>, agent: AgentId, conversation: ConversationId) -> Result<[Option<String>; 3]> {
     const OWN: &str = "select name, conversation_id, customer_id from conversations where agent_id = ?1 and id = ?2";
     let found = reader.one(OWN, params![agent, conversation], |row| {
         Ok([row.opt_string(0)?, row.opt_string(1)?, row.opt_string(2)?])
@@ -195,7 +211,7 @@ pub(crate) fn conversations_with(
 fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool) -> Result<BTreeSet<i64>> {
     const EVERY: &str = "select id from conversations where agent_id = ?1";
     const INDEXED: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
-    const WAITING: &str = "select distinct conversation from search_pending where agent_id = ?1";
+    const WAITING: &str = "select conversation from search_pending where agent_id = ?1";
     let mut found = BTreeSet::new();
     let mut add = |sql: &str, params: &[crate::engine::Param<'_>]| {
         reader.each(sql, params, |row| {
@@ -215,7 +231,7 @@ fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool)
 fn holds(reader: &Reader<'_>, agent: AgentId, conversation: i64, needle: &Needle, within: Within) -> Result<bool> {
     const CONTENTS: &str = "select content from messages where agent_id = ?1 and conversation = ?2";
     if within != Within::Messages {
-        let [name, conversation_id, customer_id] = own_texts_of(reader, agent, conversation)?;
+        let [name, conversation_id, customer_id] = own_texts_of(reader, agent, ConversationId(conversation))?;
         let own = match within {
             Within::Name => vec![name],
             Within::CustomerId => vec![customer_id],

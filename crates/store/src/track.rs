@@ -35,6 +35,7 @@ static CONVERSATIONS: Table = Table {
         "id",
         "conversation_id",
         "environment_id",
+        "environment",
         "name",
         "customer_id",
         "customer_ip_address",
@@ -58,6 +59,7 @@ static CONVERSATIONS: Table = Table {
         "message_feedback_count",
         "ticket_count",
         "usage_count",
+        "unindexed_since",
     ],
     on_conflict: "",
 };
@@ -141,7 +143,8 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
                     agent,
                     id,
                     &new.conversation_id,
-                    environment,
+                    environment.id,
+                    &environment.slug,
                     new.name.as_deref(),
                     new.customer_id.as_deref(),
                     address.as_deref(),
@@ -165,11 +168,12 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
                     0_i64,
                     0_i64,
                     0_i64,
+                    search::NEVER_INDEXED,
                 ],
             )?;
             metadata::replace(tx, agent, id, &JsonText::EMPTY, &metadata)?;
             counters::add(tx, agent, counters::CONVERSATIONS, 1)?;
-            search::leave_conversation(tx, agent, id)?;
+            search::leave_new(tx, agent, id)?;
             true
         }
     };
@@ -216,7 +220,7 @@ fn fill(tx: &Tx<'_>, agent: AgentId, row: &ConversationRow, new: &NewConversatio
         metadata::replace(tx, agent, row.id, &row.metadata, metadata)?;
     }
     if texts {
-        search::leave_conversation(tx, agent, row.id)?;
+        search::leave_texts(tx, agent, row.id)?;
     }
     Ok(())
 }
@@ -266,7 +270,7 @@ fn append(
             (files_stored(&known, message.id, attachments)?, growth)
         }
     };
-    grow(tx, agent, &known, event.timestamp, &growth)?;
+    grow(tx, agent, &known, event.timestamp, now, &growth)?;
     Ok(Stored { value, created: true })
 }
 
@@ -292,6 +296,7 @@ fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result
         environment_id: row.environment_id,
         started_at: row.started_at,
         ended_at: row.ended_at,
+        unindexed_since: Some(search::NEVER_INDEXED),
     })
 }
 
@@ -351,7 +356,6 @@ fn insert_message(
             now,
         ],
     )?;
-    search::leave_message(tx, agent, known.id, event.timestamp, id)?;
     Ok(Message {
         id,
         conversation: known.id,
@@ -567,23 +571,30 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
     }))
 }
 
-/// Moves a conversation's times outward and counts what came.
-fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, growth: &Growth) -> Result<()> {
+/// Moves a conversation's times outward, counts what came, and leaves it to be indexed for search.
+fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestamp, growth: &Growth) -> Result<()> {
     tx.execute(
-        "update conversations set is_used = 1, started_at = ?3, ended_at = ?4, message_count = message_count + ?5,
-            action_log_count = action_log_count + ?6, button_count = button_count + ?7, attachment_count = attachment_count + ?8,
-            usage_count = usage_count + ?9 where agent_id = ?1 and id = ?2",
+        "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
+            action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,
+            usage_count = usage_count + ?8, unindexed_since = ?9 where agent_id = ?1 and id = ?2",
         params![
             agent,
             known.id,
-            known.started_at.min(at),
             known.ended_at.max(at),
             growth.messages,
             growth.action_logs,
             growth.buttons,
             growth.attachments,
             growth.usages,
+            search::leave_message(tx, agent, known, now)?,
         ],
-    )
-    .map(drop)
+    )?;
+    if at < known.started_at {
+        // By itself, because it moves the row in the index of lists, which most messages need not touch.
+        tx.execute(
+            "update conversations set started_at = ?3 where agent_id = ?1 and id = ?2",
+            params![agent, known.id, at],
+        )?;
+    }
+    Ok(())
 }

@@ -4,7 +4,9 @@
 //! parameters and `rarray(?1)` for a parameter that is a list. A [`Table`] declares what is inserted,
 //! a [`Row`] is read by position.
 
+mod readers;
 mod sqlite;
+mod wal;
 mod writer;
 
 use std::path::Path;
@@ -234,7 +236,7 @@ impl Reader<'_> {
 pub(crate) struct Tx<'c> {
     reader: Reader<'c>,
     ids: &'c crate::ids::IdBlocks,
-    /// Search rows that this transaction leaves to be indexed.
+    /// Conversations that this transaction leaves to be indexed.
     pending: std::cell::Cell<u64>,
 }
 
@@ -261,7 +263,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Tells the writer that a row was left for the search index.
+    /// Tells the writer that a conversation was left for the search index.
     pub(crate) fn note_search_pending(&self) {
         self.pending.set(self.pending.get() + 1);
     }
@@ -312,7 +314,7 @@ impl Engine {
         }
     }
 
-    /// Messages and conversations that the search index does not hold yet.
+    /// Conversations with texts that the search index does not hold yet.
     pub(crate) fn search_pending(&self) -> u64 {
         match self {
             Self::Sqlite(engine) => engine.writer().search_pending(),

@@ -1,16 +1,16 @@
 //! SQLite: connections, statements, what its errors mean. Nobody outside `engine` knows of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
+use super::readers::Readers;
 use super::writer::Writer;
 use super::{Param, Reader, Row, Table, damaged};
 use crate::StoreConfig;
@@ -20,7 +20,7 @@ use crate::schema::Step;
 /// Name of the database file in the data folder.
 const FILE: &str = "agentsight.db";
 /// How long a connection waits for another process's write to end.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 256;
 /// Page cache of the writer and of each reader, in KiB. The file system's own cache holds the rest.
@@ -30,17 +30,13 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 /// are the file system's cache, not ours; they go when something else needs the room.
 const MAPPED_BYTES: i64 = i32::MAX as i64;
 /// Pages in the write-ahead log before they are copied into the database (16 MiB).
-const CHECKPOINT_PAGES: i64 = 4_096;
+pub(super) const CHECKPOINT_PAGES: u32 = 4_096;
 /// The log file is cut back to this size after a checkpoint.
 const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
-/// Steps of SQLite's machine between looks at the clock.
-const STEPS_PER_LOOK: i32 = 20_000;
 
 /// The embedded engine: any number of readers, one writer.
 pub(crate) struct Sqlite {
-    path: PathBuf,
-    /// Idle reading connections. A reader takes one, or opens one when none is idle.
-    readers: Mutex<Vec<Connection>>,
+    readers: Arc<Readers>,
     /// Long reads at once; short ones do not wait behind them.
     apart: Semaphore,
     query_time: Duration,
@@ -60,14 +56,9 @@ impl Sqlite {
         })?;
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
-        let writer = Writer::start(connection, config)?;
-        Ok(Self {
-            path,
-            readers: Mutex::new(Vec::new()),
-            apart: Semaphore::new(config.readers.max(1)),
-            query_time: config.query_time,
-            writer,
-        })
+        let readers = Readers::start(&path)?;
+        let writer = Writer::start(connection, Arc::clone(&readers), config)?;
+        Ok(Self { readers, apart: Semaphore::new(config.readers.max(1)), query_time: config.query_time, writer })
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -76,7 +67,7 @@ impl Sqlite {
 
     /// Reads in one snapshot, on the calling thread.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
-        self.with_connection(|connection| snapshot(connection, read))
+        self.readers.read(None, read)
     }
 
     /// Reads on a thread for long work, within the time that a query may take.
@@ -89,38 +80,23 @@ impl Sqlite {
         let work = move || {
             let limit = engine.query_time;
             let deadline = Instant::now() + limit;
-            engine.with_connection(|connection| {
-                connection
-                    .progress_handler(STEPS_PER_LOOK, Some(move || Instant::now() > deadline))
-                    .map_err(engine_error)?;
-                let result = snapshot(connection, read);
-                connection.progress_handler(0, None::<fn() -> bool>).map_err(engine_error)?;
-                match result {
-                    Err(Error::TooSlow { .. }) => Err(Error::TooSlow { limit }),
-                    other => other,
-                }
+            engine.readers.read(Some(deadline), read).map_err(|error| match error {
+                Error::TooSlow { .. } => Error::TooSlow { limit },
+                other => other,
             })
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::Engine(e.into()))?
     }
 
-    /// Lends an idle connection, or a new one; one that failed is not kept.
-    fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let idle = self.readers.lock().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.path, READER_CACHE_KIB, false).map_err(engine_error)?,
-        };
-        let result = work(&mut connection);
-        if !matches!(result, Err(Error::Engine(_) | Error::Damaged { .. } | Error::TooSlow { .. })) {
-            self.readers.lock().push(connection);
-        }
-        result
-    }
-
     pub(super) async fn close(&self) {
         self.writer.close().await;
-        self.readers.lock().clear();
+        self.readers.close().await;
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.readers.stop();
     }
 }
 
@@ -133,6 +109,11 @@ fn create_folder(folder: &Path) -> Result<()> {
     // SQLite would say no more than "unable to open database file".
     let probe = folder.join(".write-probe");
     std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(refuse)
+}
+
+/// A connection that reads.
+pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, READER_CACHE_KIB, false)
 }
 
 fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connection> {
@@ -160,13 +141,6 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)
-}
-
-fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
-    execute(connection, "begin", &[])?;
-    let result = read(&Reader::Sqlite(connection));
-    execute(connection, "commit", &[])?;
-    result
 }
 
 /// Runs `work` in a write transaction that is rolled back when it fails.

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::readers::{LogBound, Readers};
 use super::{Reader, Tx, sqlite};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
@@ -27,11 +28,11 @@ const GROUP_JOBS: usize = 512;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// A pause this long is a good moment to index.
 const QUIET: Duration = Duration::from_millis(25);
-/// Pending search rows indexed in one transaction.
-const INDEX_SLICE: u32 = 1_024;
-/// Pending search rows past which indexing no longer waits for a pause: a search reads the
-/// conversations of all of them, about 50 ms for this many.
-const INDEX_DEBT: u64 = 50_000;
+/// Messages indexed in one transaction, or a conversation more.
+const INDEX_SLICE: usize = 1_024;
+/// Conversations that wait to be indexed past which indexing no longer waits for a pause: a search
+/// reads all of them, which takes some 50 ms for this many.
+const INDEX_DEBT: u64 = 5_000;
 
 /// What a job says of its run within a group.
 enum Applied {
@@ -66,11 +67,16 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, config: &StoreConfig) -> Result<Self> {
+    pub(super) fn start(connection: Connection, readers: Arc<Readers>, config: &StoreConfig) -> Result<Self> {
         let (sender, receiver) = channel();
         let pending = Arc::new(AtomicU64::new(search::count_pending(&Reader::Sqlite(&connection))?));
-        let mut desk =
-            Desk { connection, ids: IdBlocks::default(), pending: Arc::clone(&pending), index: config.search_index };
+        let mut desk = Desk {
+            connection,
+            log: LogBound::new(readers),
+            ids: IdBlocks::default(),
+            pending: Arc::clone(&pending),
+            index: config.search_index,
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || desk.run(&receiver))
@@ -185,6 +191,7 @@ impl Undone {
 /// The writer's thread.
 struct Desk {
     connection: Connection,
+    log: LogBound,
     ids: IdBlocks,
     pending: Arc<AtomicU64>,
     index: bool,
@@ -209,6 +216,7 @@ impl Desk {
                 }
             };
             self.group(first, queue);
+            self.log.hold(&self.connection);
             if self.index && self.debt() > INDEX_DEBT {
                 self.index_slice();
             }
@@ -292,16 +300,13 @@ impl Desk {
 
     /// Indexes a slice of what is pending; false where there was nothing or it failed.
     fn index_slice(&mut self) -> bool {
-        let ids = &self.ids;
+        let (ids, debt) = (&self.ids, self.debt());
         let done = sqlite::transaction(&mut self.connection, |connection| {
             let tx = Tx { reader: Reader::Sqlite(connection), ids, pending: Cell::new(0) };
             let indexed = search::index_pending(&tx, INDEX_SLICE)?;
             // Another process may have written, or indexed, meanwhile.
-            if indexed < u64::from(INDEX_SLICE) {
-                Ok((indexed, Some(search::count_pending(&tx)?)))
-            } else {
-                Ok((indexed, None))
-            }
+            let exact = if indexed >= debt { Some(search::count_pending(&tx)?) } else { None };
+            Ok((indexed, exact))
         });
         match done {
             Ok((indexed, exact)) => {

@@ -55,6 +55,8 @@ create table conversations (
     id integer not null,
     conversation_id text not null,
     environment_id integer not null,
+    -- Its slug, which never changes: a fetch need not look it up.
+    environment text not null,
     name text,
     customer_id text,
     customer_ip_address text,
@@ -80,6 +82,8 @@ create table conversations (
     message_feedback_count integer not null,
     ticket_count integer not null,
     usage_count integer not null,
+    -- While it waits to be indexed for search: messages received since then are not in the index.
+    unindexed_since integer,
     primary key (agent_id, id),
     unique (agent_id, conversation_id)
 ) without rowid;
@@ -261,15 +265,13 @@ create table token_counters (
     primary key (agent_id, id)
 ) without rowid;
 
--- Written with the rows that must be found, taken away by the indexer. A null timestamp stands for
--- the conversation's own texts.
+-- Conversations with texts that the index does not hold, written with the first of these texts and
+-- taken away by the indexer.
 create table search_pending (
-    id integer primary key,
     agent_id integer not null,
     conversation integer not null,
-    timestamp integer,
-    message integer
-);
+    primary key (agent_id, conversation)
+) without rowid;
 
 -- What was indexed together: a document of the gram index belongs to one conversation.
 create table search_docs (

@@ -1,0 +1,228 @@
+//! SQLite's reading connections, and the snapshots that they keep from one read to the next.
+//!
+//! A read goes on with the snapshot of the one before it as long as that is the newest. A kept snapshot
+//! must not stay behind when its connection rests, for the write-ahead log could not begin anew: a
+//! sweeper ends it after a moment. Where reads never rest, [`LogBound`] has them pause.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use super::Reader;
+use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, connect_reader, engine_error, execute};
+use super::wal::{WalIndex, WalState};
+use crate::error::{Error, Result};
+
+/// A connection that nobody used for this long, or up to twice as long, ends its snapshot.
+const REST: Duration = Duration::from_millis(50);
+/// Steps of SQLite's machine between looks at the clock.
+const STEPS_PER_LOOK: i32 = 20_000;
+/// Pages of the write-ahead log (64 MiB) past which kept snapshots make room for it to begin anew.
+const LOG_PAGES: u32 = 4 * CHECKPOINT_PAGES;
+/// How long the log waits for running reads to end before it grows on.
+const RESTART_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Reading connections. A read takes one that rests, or opens one when none does.
+pub(crate) struct Readers {
+    path: PathBuf,
+    resting: Mutex<Vec<Reading>>,
+    /// Whether snapshots may outlive their read.
+    keep: AtomicBool,
+    /// Passes of the sweeper so far.
+    pass: AtomicU64,
+    /// Whether the sweeper is about to make a pass.
+    sweeping: AtomicBool,
+    closed: Mutex<bool>,
+    wake: Condvar,
+    sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// A reading connection, with its snapshot where it kept one.
+struct Reading {
+    connection: Connection,
+    index: Option<WalIndex>,
+    /// The state of the log that the open snapshot shows.
+    snapshot: Option<WalState>,
+    /// The sweeper's pass after which it came to rest.
+    rested: u64,
+}
+
+impl Reading {
+    fn read<T>(&mut self, keep: bool, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+        let before = self.index.as_ref().map(WalIndex::state);
+        if self.snapshot.is_some() && self.snapshot != before {
+            self.end()?;
+        }
+        if self.snapshot.is_none() {
+            execute(&self.connection, "begin", &[])?;
+        }
+        let result = read(&Reader::Sqlite(&self.connection));
+        // Unchanged from before the snapshot to after it: this is the state that it shows.
+        let after = self.index.as_ref().map(WalIndex::state);
+        if keep && after.is_some() && after == before {
+            self.snapshot = after;
+        } else {
+            self.end()?;
+        }
+        if self.index.is_none() {
+            self.index = WalIndex::of(&self.connection);
+        }
+        result
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.snapshot = None;
+        execute(&self.connection, "commit", &[]).map(drop)
+    }
+}
+
+impl Readers {
+    pub(super) fn start(path: &Path) -> Result<Arc<Self>> {
+        let readers = Arc::new(Self {
+            path: path.to_owned(),
+            resting: Mutex::new(Vec::new()),
+            keep: AtomicBool::new(true),
+            pass: AtomicU64::new(0),
+            sweeping: AtomicBool::new(false),
+            closed: Mutex::new(false),
+            wake: Condvar::new(),
+            sweeper: Mutex::new(None),
+        });
+        let sweeping = Arc::clone(&readers);
+        let sweeper = std::thread::Builder::new().name("store-sweeper".to_owned()).spawn(move || sweeping.sweep());
+        *readers.sweeper.lock() =
+            Some(sweeper.map_err(|e| Error::Open(format!("cannot start the thread of snapshots: {e}")))?);
+        Ok(readers)
+    }
+
+    /// Reads in one snapshot, on the calling thread; gives up at the deadline, where there is one.
+    pub(super) fn read<T>(&self, deadline: Option<Instant>, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+        let resting = self.resting.lock().pop();
+        let mut reading = match resting {
+            Some(reading) => reading,
+            None => {
+                let connection = connect_reader(&self.path).map_err(engine_error)?;
+                Reading { connection, index: None, snapshot: None, rested: 0 }
+            }
+        };
+        if let Some(deadline) = deadline {
+            let late = move || Instant::now() > deadline;
+            reading.connection.progress_handler(STEPS_PER_LOOK, Some(late)).map_err(engine_error)?;
+        }
+        let result = reading.read(self.keep.load(Ordering::Relaxed), read);
+        if matches!(result, Err(Error::Engine(_) | Error::Damaged { .. } | Error::TooSlow { .. })) {
+            // What failed once is not used again.
+            return result;
+        }
+        if deadline.is_some() {
+            reading.connection.progress_handler(0, None::<fn() -> bool>).map_err(engine_error)?;
+        }
+        self.rest(reading);
+        result
+    }
+
+    fn rest(&self, mut reading: Reading) {
+        let keeps = reading.snapshot.is_some();
+        reading.rested = self.pass.load(Ordering::Relaxed);
+        self.resting.lock().push(reading);
+        if keeps && !self.sweeping.load(Ordering::Relaxed) && !self.sweeping.swap(true, Ordering::SeqCst) {
+            let _closed = self.closed.lock();
+            self.wake.notify_one();
+        }
+    }
+
+    /// The sweeper's thread: sleeps as long as no snapshot is kept.
+    fn sweep(&self) {
+        let mut closed = self.closed.lock();
+        loop {
+            while !*closed && !self.sweeping.load(Ordering::SeqCst) {
+                self.wake.wait(&mut closed);
+            }
+            if !*closed {
+                self.wake.wait_for(&mut closed, REST);
+            }
+            if *closed {
+                return;
+            }
+            // Whoever comes to rest from here on wakes us.
+            self.sweeping.store(false, Ordering::SeqCst);
+            let pass = self.pass.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.end_snapshots(|reading| reading.rested + 1 < pass) {
+                self.sweeping.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Ends the snapshots of resting connections that are chosen; true where others are kept.
+    fn end_snapshots(&self, chosen: impl Fn(&Reading) -> bool) -> bool {
+        let mut resting = self.resting.lock();
+        resting.retain_mut(|reading| reading.snapshot.is_none() || !chosen(reading) || reading.end().is_ok());
+        resting.iter().any(|reading| reading.snapshot.is_some())
+    }
+
+    /// Lets the sweeper end.
+    pub(super) fn stop(&self) {
+        *self.closed.lock() = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for the sweeper to end and lets go of the connections.
+    pub(super) async fn close(&self) {
+        self.stop();
+        let sweeper = self.sweeper.lock().take();
+        if let Some(sweeper) = sweeper
+            && tokio::task::spawn_blocking(move || sweeper.join()).await.is_err()
+        {
+            tracing::error!("the thread of snapshots did not end");
+        }
+        self.resting.lock().clear();
+    }
+}
+
+/// Keeps the write-ahead log from growing without end where reads overlap without a gap.
+pub(super) struct LogBound {
+    readers: Arc<Readers>,
+    index: Option<WalIndex>,
+    /// Pages past which it acts.
+    bound: u32,
+}
+
+impl LogBound {
+    pub(super) fn new(readers: Arc<Readers>) -> Self {
+        Self { readers, index: None, bound: LOG_PAGES }
+    }
+
+    /// After a commit of the writer: where the log is too long, has kept snapshots end and the log begin anew.
+    pub(super) fn hold(&mut self, writer: &Connection) {
+        if self.index.is_none() {
+            self.index = WalIndex::of(writer);
+        }
+        let pages = self.index.as_ref().map_or(0, |index| index.state().pages());
+        if pages <= self.bound {
+            if pages <= LOG_PAGES {
+                self.bound = LOG_PAGES;
+            }
+            return;
+        }
+        self.readers.keep.store(false, Ordering::Relaxed);
+        self.readers.end_snapshots(|_| true);
+        let restarted = writer.busy_timeout(RESTART_PATIENCE).and_then(|()| {
+            let busy = writer.query_row("pragma wal_checkpoint(restart)", [], |row| row.get::<_, bool>(0));
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            busy.map(|busy| !busy)
+        });
+        self.readers.keep.store(true, Ordering::Relaxed);
+        self.bound = match restarted {
+            Ok(true) => LOG_PAGES,
+            Ok(false) => pages.saturating_add(CHECKPOINT_PAGES),
+            Err(error) => {
+                tracing::warn!(error = %engine_error(error), "the write-ahead log could not begin anew");
+                pages.saturating_add(CHECKPOINT_PAGES)
+            }
+        };
+    }
+}
