@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 /// What a usual answer fits in without growing.
-const CAPACITY: usize = 4 * 1024;
+const CAPACITY: usize = 8 * 1024;
 
 /// A JSON answer.
 pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {

@@ -112,10 +112,11 @@ impl TestApp {
         let mut contents = String::new();
         for table in tables {
             let mut rows = connection.prepare(&format!("select * from {table}")).unwrap();
-            let columns = rows.column_count();
+            let columns: Vec<usize> =
+                (0..rows.column_count()).filter(|at| rows.column_name(*at) != Ok("unindexed_since")).collect();
             let mut rows = rows.query([]).unwrap();
             while let Some(row) = rows.next().unwrap() {
-                let values: Vec<_> = (0..columns).map(|at| row.get_ref(at).unwrap()).collect();
+                let values: Vec<_> = columns.iter().map(|at| row.get_ref(*at).unwrap()).collect();
                 contents.push_str(&format!("{table} {values:?}\n"));
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::readers::Readers;
@@ -144,11 +144,13 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Runs `work` in a write transaction that is rolled back when it fails.
-pub(super) fn transaction<T>(connection: &mut Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine_error)?;
-    let done = work(&transaction)?;
-    transaction.commit().map_err(engine_error)?;
-    Ok(done)
+pub(super) fn transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    execute(connection, "begin immediate", &[])?;
+    let done = work(connection).and_then(|done| execute(connection, "commit", &[]).map(|_| done));
+    if done.is_err() && !connection.is_autocommit() {
+        execute(connection, "rollback", &[])?;
+    }
+    done
 }
 
 impl rusqlite::ToSql for Param<'_> {

@@ -266,7 +266,7 @@ impl Desk {
     fn commit(&mut self, group: &mut [Queued]) -> Result<(), Undone> {
         let ids = &self.ids;
         let mut broken = false;
-        let done = sqlite::transaction(&mut self.connection, |connection| {
+        let done = sqlite::transaction(&self.connection, |connection| {
             let tx = Tx { reader: Reader::Sqlite(connection), ids, pending: Cell::new(0) };
             for queued in group.iter_mut() {
                 if let Applied::Broken = queued.job.apply(&tx) {
@@ -301,7 +301,7 @@ impl Desk {
     /// Indexes a slice of what is pending; false where there was nothing or it failed.
     fn index_slice(&mut self) -> bool {
         let (ids, debt) = (&self.ids, self.debt());
-        let done = sqlite::transaction(&mut self.connection, |connection| {
+        let done = sqlite::transaction(&self.connection, |connection| {
             let tx = Tx { reader: Reader::Sqlite(connection), ids, pending: Cell::new(0) };
             let indexed = search::index_pending(&tx, INDEX_SLICE)?;
             // Another process may have written, or indexed, meanwhile.
