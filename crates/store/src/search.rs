@@ -11,13 +11,14 @@
 //! the next request after its acknowledgement. Documents are never taken away: one that is out of
 //! date is a candidate that its conversation's texts do not confirm.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use agentsight_model::ids::{AgentId, ConversationId, MessageId};
 use agentsight_model::text::{Needle, fold};
 use agentsight_model::time::Timestamp;
 
-use crate::engine::{Reader, Table, Tx, params};
+use crate::engine::dialect::{BETWEEN, Document};
+use crate::engine::{Param, Reader, Table, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
 
@@ -26,12 +27,9 @@ static SEARCH_PENDING: Table = Table {
     columns: &["id", "agent_id", "conversation", "timestamp", "message"],
     on_conflict: "",
 };
-static SEARCH_DOCS: Table = Table { name: "search_docs", columns: &["id", "conversation"], on_conflict: "" };
 
 /// Characters of a gram.
 const GRAM: usize = 3;
-/// Ends one gram and begins the next in a document: a control character, which no gram holds.
-const BETWEEN: char = '\u{1f}';
 /// Stands for what follows the last character of a text: a letter that texts rarely hold, and a mere
 /// false candidate where they do.
 const PAD: char = '\u{fdd0}';
@@ -68,16 +66,16 @@ pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
 /// Indexes the oldest pending rows, at most `most`; answers how many they were.
 pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
     const OLDEST: &str = "select p.id, p.agent_id, p.conversation, p.message, m.content from search_pending p
-        left join messages m on m.agent_id = p.agent_id and m.conversation = p.conversation and m.timestamp = p.timestamp and m.id = p.message
-        order by p.id limit ?1";
+        left join messages m on m.agent_id = p.agent_id and m.conversation = p.conversation and m.timestamp = p.timestamp and m.id = p.message";
+    const DONE: &str = "delete from search_pending where agent_id = ?1 and id in (select value from rarray(?2))";
     let mut docs: HashMap<(i64, i64), BTreeSet<[char; GRAM]>> = HashMap::new();
     let mut own_texts = Vec::new();
-    let mut last = None;
+    let mut done: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let mut indexed = 0;
-    tx.each(OLDEST, params![i64::from(most)], |row| {
-        last = Some(row.int(0)?);
+    tx.each(&tx.oldest_pending(OLDEST), params![i64::from(most)], |row| {
         indexed += 1;
         let of = (row.int(1)?, row.int(2)?);
+        done.entry(of.0).or_default().push(row.int(0)?);
         if row.opt_int(3)?.is_none() {
             own_texts.push(of);
         } else if let Some(content) = row.opt_text(4)? {
@@ -92,18 +90,13 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: u32) -> Result<u64> {
     }
     let mut documents = Vec::with_capacity(docs.len());
     for ((agent, conversation), grams) in docs.into_iter().filter(|(_, grams)| !grams.is_empty()) {
-        let id = tx.next_id(Kind::SearchDoc)?;
-        tx.insert(&SEARCH_DOCS, params![id, conversation])?;
-        documents.push((id, document(AgentId(agent), &grams)));
+        let (agent, id) = (AgentId(agent), tx.next_id(Kind::SearchDoc)?);
+        documents.push(Document { agent, id, conversation, grams: document(agent, &grams) });
     }
-    if let Some(last) = last {
-        tx.execute("delete from search_pending where id <= ?1", params![last])?;
+    for (agent, ids) in &done {
+        tx.execute(DONE, &[Param::Int(*agent), Param::Ints(ids)])?;
     }
-    // Last and together: other statements in between would make the index write what it gathered so
-    // far as a segment of its own, and merging many small segments costs more than the indexing.
-    for (id, grams) in &documents {
-        tx.execute("insert into search_grams (rowid, grams) values (?1, ?2)", params![*id, grams])?;
-    }
+    tx.add_documents(&documents)?;
     Ok(indexed)
 }
 
@@ -146,17 +139,23 @@ fn document(agent: AgentId, grams: &BTreeSet<[char; GRAM]>) -> String {
     text
 }
 
-/// The index's question for a needle: all of its grams, or the one that begins with it.
-fn question(agent: AgentId, needle: &Needle) -> String {
+/// A gram as the index holds it.
+fn written(agent: AgentId, gram: &[char]) -> String {
+    let mut text = format!("{agent}:");
+    text.extend(gram);
+    text
+}
+
+/// What the index is asked for a needle: all of its grams, or, where it is too short for one, those that
+/// begin with it.
+fn question(agent: AgentId, needle: &Needle) -> (Vec<String>, bool) {
     let chars: Vec<char> = needle.folded().chars().map(gram_char).collect();
-    let quoted = |gram: &[char]| format!("\"{agent}:{}\"", gram.iter().collect::<String>().replace('"', "\"\""));
     if chars.len() < GRAM {
-        return format!("{} *", quoted(&chars));
+        return (vec![written(agent, &chars)], true);
     }
     let grams: BTreeSet<&[char]> = chars.windows(GRAM).collect();
     let step = grams.len().div_ceil(GRAMS_ASKED).max(1);
-    let asked: Vec<String> = grams.into_iter().step_by(step).map(quoted).collect();
-    asked.join(" AND ")
+    (grams.into_iter().step_by(step).map(|gram| written(agent, gram)).collect(), false)
 }
 
 /// Which texts of a conversation a needle may stand in.
@@ -194,10 +193,9 @@ pub(crate) fn conversations_with(
 
 fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool) -> Result<BTreeSet<i64>> {
     const EVERY: &str = "select id from conversations where agent_id = ?1";
-    const INDEXED: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
     const WAITING: &str = "select distinct conversation from search_pending where agent_id = ?1";
     let mut found = BTreeSet::new();
-    let mut add = |sql: &str, params: &[crate::engine::Param<'_>]| {
+    let mut add = |sql: &str, params: &[Param<'_>]| {
         reader.each(sql, params, |row| {
             found.insert(row.int(0)?);
             Ok(())
@@ -207,8 +205,11 @@ fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool)
         add(EVERY, params![agent])?;
         return Ok(found);
     }
-    add(INDEXED, params![&question(agent, needle)])?;
     add(WAITING, params![agent])?;
+    let (grams, is_beginning) = question(agent, needle);
+    reader.indexed_with(agent, &grams, is_beginning, |conversation| {
+        found.insert(conversation);
+    })?;
     Ok(found)
 }
 
@@ -256,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_question_names_the_agent_in_every_gram() {
-        assert_eq!(question(AgentId(7), &Needle::new("A\"b\nc")), "\"7:\"\"b \" AND \"7:a\"\"b\" AND \"7:b c\"");
-        assert_eq!(question(AgentId(7), &Needle::new("退")), "\"7:退\" *");
+        let asked = |grams: &[&str]| grams.iter().map(|gram| (*gram).to_owned()).collect::<Vec<_>>();
+        assert_eq!(question(AgentId(7), &Needle::new("A\"b\nc")), (asked(&["7:\"b ", "7:a\"b", "7:b c"]), false));
+        assert_eq!(question(AgentId(7), &Needle::new("退")), (asked(&["7:退"]), true));
     }
 }

@@ -11,8 +11,8 @@ use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
-use super::writer::Writer;
-use super::{Param, Reader, Row, Table, damaged};
+use super::writer::{Seat, Writer};
+use super::{Param, Reader, Row, damaged};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
 use crate::schema::Step;
@@ -60,7 +60,7 @@ impl Sqlite {
         })?;
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
-        let writer = Writer::start(connection, config)?;
+        let writer = Writer::start(Seat::Sqlite(connection), config)?;
         Ok(Self {
             path,
             readers: Mutex::new(Vec::new()),
@@ -75,14 +75,14 @@ impl Sqlite {
     }
 
     /// Reads in one snapshot, on the calling thread.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
         self.with_connection(|connection| snapshot(connection, read))
     }
 
     /// Reads on a thread for long work, within the time that a query may take.
     pub(super) async fn read_apart<T: Send + 'static>(
         engine: &Arc<Self>,
-        read: impl FnOnce(&Reader<'_>) -> Result<T> + Send + 'static,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let _turn = engine.apart.acquire().await.map_err(|_| Error::Closed)?;
         let engine = Arc::clone(engine);
@@ -162,7 +162,7 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)
 }
 
-fn snapshot<T>(connection: &Connection, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+fn snapshot<T>(connection: &Connection, mut read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
     execute(connection, "begin", &[])?;
     let result = read(&Reader::Sqlite(connection));
     execute(connection, "commit", &[])?;
@@ -209,28 +209,6 @@ pub(super) fn each(
 pub(super) fn execute(connection: &Connection, sql: &str, params: &[Param<'_>]) -> Result<usize> {
     let mut statement = connection.prepare_cached(sql).map_err(engine_error)?;
     statement.execute(rusqlite::params_from_iter(params)).map_err(engine_error)
-}
-
-thread_local! {
-    /// The insert statement of each table, made once.
-    static INSERTS: std::cell::RefCell<std::collections::HashMap<&'static str, Rc<str>>> = std::cell::RefCell::default();
-}
-
-pub(super) fn insert(connection: &Connection, table: &'static Table, values: &[Param<'_>]) -> Result<()> {
-    let sql = INSERTS
-        .with_borrow_mut(|inserts| Rc::clone(inserts.entry(table.name).or_insert_with(|| insert_text(table).into())));
-    execute(connection, &sql, values).map(drop)
-}
-
-fn insert_text(table: &Table) -> String {
-    let marks: Vec<String> = (1..=table.columns.len()).map(|n| format!("?{n}")).collect();
-    format!(
-        "insert into {} ({}) values ({}) {}",
-        table.name,
-        table.columns.join(", "),
-        marks.join(", "),
-        table.on_conflict
-    )
 }
 
 pub(super) fn int(row: &rusqlite::Row<'_>, column: usize) -> Result<i64> {
