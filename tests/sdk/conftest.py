@@ -9,6 +9,7 @@ import os
 from server import BOOTSTRAP_KEY, Server
 
 BINARY = os.environ.get("AGENTSIGHT_BIN")
+DATABASE_URL = os.environ.get("AGENTSIGHT_TEST_DATABASE_URL")  # a PostgreSQL that is empty; without it, SQLite
 for name in [name for name in os.environ if name.startswith("AGENTSIGHT_")]:
     del os.environ[name]
 os.environ["AGENTSIGHT_API_KEY"] = BOOTSTRAP_KEY
@@ -30,7 +31,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(BINARY, tmp_path_factory.mktemp("server"))
+    server = Server(BINARY, tmp_path_factory.mktemp("server"), DATABASE_URL)
     server.start()
     yield server
     code = server.stop()

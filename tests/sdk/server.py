@@ -12,16 +12,17 @@ READY_WITHIN_S = 30
 
 
 class Server:
-    """`agentsight serve` on a free port of the loopback, with a data folder of its own."""
+    """`agentsight serve` on a free port of the loopback, with a data folder of its own, or on a PostgreSQL."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, database_url=None):
         self.binary = binary
+        self.settings = {"AGENTSIGHT_DATABASE_URL": database_url} if database_url else {}
         self.data_dir = folder / "data"
         self.log = folder / "server.log"
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
 
     def start(self):
-        environment = _without_settings() | {"AGENTSIGHT_BOOTSTRAP_API_KEY": BOOTSTRAP_KEY}
+        environment = _without_settings() | self.settings | {"AGENTSIGHT_BOOTSTRAP_API_KEY": BOOTSTRAP_KEY}
         listen = self.endpoint.removeprefix("http://")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -61,7 +62,7 @@ class Server:
             [self.binary, "key", "create", "--agent", agent, "--role", role, "--data-dir", self.data_dir],
             capture_output=True,
             text=True,
-            env=_without_settings(),
+            env=_without_settings() | self.settings,
         )
         assert created.returncode == 0, created.stderr
         return created.stdout.removesuffix("\n")

@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod deny;
 mod geoip;
+mod postgres;
 mod prerequisites;
 mod python;
 mod test;

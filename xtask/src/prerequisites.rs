@@ -45,6 +45,12 @@ const ALL: &[Prerequisite] = &[
         remedy: Remedy::Debian(&["python3", "python3-venv"]),
     },
     Prerequisite {
+        name: "PostgreSQL server",
+        steps: &[Step::Rust, Step::Postgres, Step::Sdk],
+        present: || crate::postgres::programs().is_some(),
+        remedy: Remedy::Debian(&["postgresql"]),
+    },
+    Prerequisite {
         name: "npm",
         steps: &[Step::Geoip],
         present: || succeeds(command("npm").arg("--version")),
@@ -97,6 +103,6 @@ fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists()
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     succeeds(command("sh").args(["-c", "test $(id -u) = 0"]))
 }

@@ -1,11 +1,13 @@
 //! `cargo xtask test`: from a fresh clone to a green run.
 
 use std::ffi::OsString;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command};
+use crate::postgres::Server;
 use crate::{deny, geoip, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
@@ -38,9 +40,11 @@ pub(crate) enum Step {
     Deny,
     /// Real geolocation files for a test of real addresses, under .test-deps
     Geoip,
-    /// cargo test of the whole workspace
+    /// cargo test of the whole workspace; the store's suite runs on SQLite and on a throw-away PostgreSQL
     Rust,
-    /// The original SDK, unmodified, against the server binary (tests/sdk)
+    /// The HTTP suite once more, on PostgreSQL
+    Postgres,
+    /// The original SDK, unmodified, against the server binary (tests/sdk), on both engines
     Sdk,
 }
 
@@ -55,6 +59,7 @@ impl Step {
             Self::Prerequisites => &[],
             Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Geoip => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
+            Self::Postgres => &[Self::Prerequisites],
             Self::Sdk => &[Self::Prerequisites, Self::Python],
         }
     }
@@ -69,7 +74,21 @@ impl Step {
             Self::Geoip => geoip::fetch().map(drop),
             Self::Rust => {
                 let files = geoip::fetch()?;
-                run_command(cargo("test --workspace --locked").args(runner).env("AGENTSIGHT_TEST_GEOIP", files))
+                let server = Server::start()?;
+                run_command(
+                    cargo("test --workspace --locked")
+                        .args(runner)
+                        .env("AGENTSIGHT_TEST_GEOIP", files)
+                        .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                )
+            }
+            Self::Postgres => {
+                let server = Server::start()?;
+                run_command(
+                    cargo("test --package agentsight-server --test http --locked")
+                        .env("AGENTSIGHT_TEST_ENGINE", "postgres")
+                        .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                )
             }
             Self::Sdk => sdk(runner),
         }
@@ -110,12 +129,14 @@ fn plan(only: &[Step], skip: &[Step]) -> Vec<Step> {
 fn sdk(runner: &[OsString]) -> Result<()> {
     run_command(&mut cargo("build --locked --package agentsight-cli"))?;
     let programs = python::environment("venv", SDK_REQUIREMENTS)?;
-    run_command(
-        command(programs.join("python"))
-            .args(["-m", "pytest", "tests/sdk"])
-            .args(runner)
-            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?),
-    )
+    let suite = || -> Result<Command> {
+        let mut suite = command(programs.join("python"));
+        suite.args(["-m", "pytest", "tests/sdk"]).args(runner).env("AGENTSIGHT_BIN", built("debug", "agentsight")?);
+        Ok(suite)
+    };
+    run_command(&mut suite()?)?;
+    let server = Server::start()?;
+    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))
 }
 
 fn seconds(time: Duration) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentsight_model::key::ApiKey;
 use agentsight_model::limits::AttachmentLimits;
 use agentsight_server::ServerConfig;
-use agentsight_store::StoreConfig;
+use agentsight_store::{DatabaseConfig, StoreConfig};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -26,6 +26,9 @@ pub(crate) struct DataArgs {
     /// Folder of the database and the attachments; made when missing [default: agentsight-data]
     #[arg(long, env = "AGENTSIGHT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// PostgreSQL database that takes the place of the embedded one: postgres://user:password@host/database
+    #[arg(long, env = "AGENTSIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
     /// Configuration file, whose keys are the long flags with underscores [default: agentsight.toml, when it is there]
     #[arg(long, env = "AGENTSIGHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -66,6 +69,15 @@ pub(crate) struct ServeArgs {
     /// Seconds that a list or a search may take [default: 12]
     #[arg(long, env = "AGENTSIGHT_QUERY_SECONDS", value_name = "SECONDS")]
     query_seconds: Option<u64>,
+    /// Connections to PostgreSQL for reads at most; writes take two more [default: 8]
+    #[arg(long, env = "AGENTSIGHT_DATABASE_CONNECTIONS", value_name = "N")]
+    database_connections: Option<usize>,
+    /// Seconds that connecting to PostgreSQL may take [default: 5]
+    #[arg(long, env = "AGENTSIGHT_DATABASE_CONNECT_SECONDS", value_name = "SECONDS")]
+    database_connect_seconds: Option<u64>,
+    /// Milliseconds after which statements on PostgreSQL are logged, without their parameters [default: 1000]
+    #[arg(long, env = "AGENTSIGHT_SLOW_QUERY_MS", value_name = "MS")]
+    slow_query_ms: Option<u64>,
     /// Bytes of writes that wait at most; a sender waits up to 10 s for room, then hears 503 [default: 67108864]
     #[arg(long, env = "AGENTSIGHT_WRITE_QUEUE_BYTES", value_name = "BYTES")]
     write_queue_bytes: Option<usize>,
@@ -93,6 +105,10 @@ pub(crate) enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 struct File {
     data_dir: Option<PathBuf>,
+    database_url: Option<String>,
+    database_connections: Option<usize>,
+    database_connect_seconds: Option<u64>,
+    slow_query_ms: Option<u64>,
     listen: Option<String>,
     public_url: Option<String>,
     geoip: Option<Vec<PathBuf>>,
@@ -119,10 +135,23 @@ fn read_file(named: Option<&Path>) -> Result<File, Failure> {
         .map_err(|e| Failure::Configuration(vec![format!("{}: {}", path.display(), e.to_string().trim_end())]))
 }
 
-/// The data folder that a command means.
-pub(crate) fn data_dir(args: &DataArgs) -> Result<PathBuf, Failure> {
+/// The data folder that a command means, and the database, where it is not the one in the folder.
+pub(crate) fn place(args: &DataArgs) -> Result<(PathBuf, Option<DatabaseConfig>), Failure> {
     let file = read_file(args.config.as_deref())?;
-    Ok(args.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()))
+    let database =
+        database(args, file.database_url.as_deref()).map_err(|problem| Failure::Configuration(vec![problem]))?;
+    Ok((args.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()), database))
+}
+
+fn database(args: &DataArgs, in_file: Option<&str>) -> Result<Option<DatabaseConfig>, String> {
+    match args.database_url.as_deref().or(in_file) {
+        None | Some("") => Ok(None),
+        Some(url) => match url.parse() {
+            Ok(url) => Ok(Some(DatabaseConfig::new(url))),
+            // The text itself may hold a password.
+            Err(problem) => Err(format!("database_url (AGENTSIGHT_DATABASE_URL): {problem}")),
+        },
+    }
 }
 
 /// Everything that `serve` needs, checked as a whole.
@@ -170,6 +199,21 @@ impl Config {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
             problems.push(format!("log (AGENTSIGHT_LOG): \"{log}\": {error}"));
         }
+        let mut database = database(&args.data, file.database_url.as_deref()).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        if let Some(database) = &mut database {
+            let connections = args.database_connections.or(file.database_connections);
+            database.connections = connections.unwrap_or(database.connections);
+            let connect = args.database_connect_seconds.or(file.database_connect_seconds);
+            database.connect_time = connect.map_or(database.connect_time, Duration::from_secs);
+            let slow = args.slow_query_ms.or(file.slow_query_ms);
+            database.slow_query = slow.map_or(database.slow_query, Duration::from_millis);
+            if database.connections == 0 || database.connect_time.is_zero() {
+                problems.push("database_connections and database_connect_seconds must be more than 0".to_owned());
+            }
+        }
         let defaults = AttachmentLimits::default();
         let attachments = AttachmentLimits {
             file_bytes: args.attachment_bytes.or(file.attachment_bytes).unwrap_or(defaults.file_bytes),
@@ -192,6 +236,7 @@ impl Config {
             store: StoreConfig {
                 queue_bytes,
                 query_time,
+                database,
                 search_index: args.search_index.or(file.search_index).unwrap_or(plain.search_index),
                 geoip: if args.geoip.is_empty() { file.geoip.unwrap_or_default() } else { args.geoip.clone() },
                 ..plain

@@ -1,11 +1,11 @@
-//! `agentsight key …`: on the data folder itself, so that it works whether or not the server runs.
+//! `agentsight key …`: on the data folder or the database itself, so that it works whether or not the server runs.
 
 use agentsight_model::ids::KeyId;
 use agentsight_model::key::Role;
 use agentsight_store::{Error, Missing, Store, StoreConfig};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{DataArgs, data_dir};
+use crate::config::{DataArgs, place};
 use crate::{Failure, block_on};
 
 #[derive(Args)]
@@ -63,9 +63,9 @@ impl From<RoleArg> for Role {
 
 pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
     let (KeyCommand::Create { data, .. } | KeyCommand::List { data } | KeyCommand::Revoke { data, .. }) = &args.command;
-    let folder = data_dir(data)?;
+    let (folder, database) = place(data)?;
     block_on(async {
-        let config = StoreConfig { search_index: false, ..StoreConfig::default() };
+        let config = StoreConfig { search_index: false, database, ..StoreConfig::default() };
         let store = Store::open(&folder, &config)?;
         let done = run_on(&store, &args.command).await;
         store.close().await;
@@ -82,7 +82,7 @@ async fn run_on(store: &Store, command: &KeyCommand) -> Result<(), Failure> {
             }
             println!("{}", minted.key.reveal());
         }
-        KeyCommand::List { .. } => print_keys(store)?,
+        KeyCommand::List { .. } => print_keys(store).await?,
         KeyCommand::Revoke { id, .. } => {
             store.revoke_key(KeyId(*id)).await.map_err(|error| match error {
                 Error::NotFound(Missing::Row) => {
@@ -105,8 +105,8 @@ fn explain(error: Error) -> Failure {
     }
 }
 
-fn print_keys(store: &Store) -> Result<(), Failure> {
-    let keys = store.list_keys()?;
+async fn print_keys(store: &Store) -> Result<(), Failure> {
+    let keys = store.list_keys().await?;
     if keys.is_empty() {
         eprintln!("No keys yet; make one with `agentsight key create --agent my-bot`.");
         return Ok(());

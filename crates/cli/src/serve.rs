@@ -1,7 +1,6 @@
 //! `agentsight serve`
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use agentsight_server::Server;
 use agentsight_store::Store;
@@ -21,14 +20,14 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|e| Failure::Other(format!("no address: {e}")))?;
     let store = Store::open(&config.data_dir, &config.store)?;
-    if let Some(key) = config.bootstrap_key
+    if let Some(key) = config.bootstrap_key.clone()
         && store.bootstrap_key(key).await?
     {
         tracing::info!("the key of AGENTSIGHT_BOOTSTRAP_API_KEY was added for the agent \"default\"");
     }
-    let first_start = store.list_keys()?.is_empty();
-    let server = Server::new(store.clone(), config.server).await?;
-    greet(address, &config.data_dir, first_start);
+    let first_start = store.list_keys().await?.is_empty();
+    let server = Server::new(store.clone(), config.server.clone()).await?;
+    greet(address, &config, first_start);
     server.serve(listener, stop()).await;
     tracing::info!("stopping: finishing writes");
     store.close().await;
@@ -51,14 +50,23 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-fn greet(address: SocketAddr, data_dir: &Path, first_start: bool) {
-    let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+fn greet(address: SocketAddr, config: &Config, first_start: bool) {
+    let folder = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
     println!("AgentSight {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("  data           {}", folder.display());
+    match &config.store.database {
+        Some(database) => {
+            println!("  data           {}", database.url);
+            println!("  attachments    {}", folder.display());
+        }
+        None => println!("  data           {}", folder.display()),
+    }
     println!("  documentation  http://{address}/docs");
     if first_start {
         println!("No API key exists yet. Make one, while this runs:");
-        println!("  agentsight key create --agent my-bot --data-dir {}", folder.display());
+        match config.store.database {
+            Some(_) => println!("  agentsight key create --agent my-bot    (with the same AGENTSIGHT_DATABASE_URL)"),
+            None => println!("  agentsight key create --agent my-bot --data-dir {}", folder.display()),
+        }
         println!("Then point an SDK here:");
         println!("  export AGENTSIGHT_API_ENDPOINT=http://{address} AGENTSIGHT_API_KEY=ags_…");
     }

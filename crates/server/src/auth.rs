@@ -64,7 +64,7 @@ pub(crate) struct Writer {
     pub(crate) agent: AgentId,
 }
 
-fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
+async fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
     const ABSENT: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid API key.");
     let header = parts.headers.get(AUTHORIZATION).ok_or(ABSENT)?;
@@ -77,7 +77,7 @@ fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
                 return Err(INVALID);
             }
             let key: ApiKey = key.parse().map_err(|_| INVALID)?;
-            let identity = app.store.identify(&key.hash())?.ok_or(INVALID)?;
+            let identity = app.store.identify(&key.hash()).await?.ok_or(INVALID)?;
             app.keys.put(sighting, identity.clone());
             identity
         }
@@ -93,7 +93,7 @@ impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app)?;
+        let identity = identify(parts, app).await?;
         app.throttle.admit(identity.key, Plane::Read, app.config.reads_per_minute)?;
         Ok(Self { agent: identity.agent, identity })
     }
@@ -103,7 +103,7 @@ impl FromRequestParts<App> for Writer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app)?;
+        let identity = identify(parts, app).await?;
         if identity.role != Role::Write {
             return Err(ApiError::Forbidden(NO_PERMISSION));
         }

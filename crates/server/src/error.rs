@@ -113,6 +113,14 @@ fn stored(error: &Error) -> Response {
             let text = format!("The query took longer than {} seconds; narrow it with a filter.", limit.as_secs());
             retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, text), 5)
         }
+        Error::Unavailable { .. } => {
+            tracing::error!(%error, "a request failed");
+            retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The database is not available, try again later."), 2)
+        }
+        Error::Contended => {
+            tracing::warn!(%error, "a request failed");
+            retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The server is busy, try again later."), 1)
+        }
         Error::Full => {
             tracing::error!("no space left for the store");
             detail(StatusCode::INSUFFICIENT_STORAGE, "The server has no space left; nothing was stored.")

@@ -34,7 +34,7 @@ impl Metrics {
         }
     }
 
-    fn render(&self, search_pending: u64) -> String {
+    fn render(&self, search_pending: Option<u64>) -> String {
         let mut text = String::with_capacity(2_048);
         let mut total = 0;
         text.push_str("# HELP agentsight_requests_total Requests answered, by class of status.\n# TYPE agentsight_requests_total counter\n");
@@ -52,10 +52,12 @@ impl Metrics {
         let seconds = self.micros.load(Ordering::Relaxed) as f64 / 1e6;
         let _ = writeln!(text, "agentsight_request_seconds_bucket{{le=\"+Inf\"}} {total}");
         let _ = writeln!(text, "agentsight_request_seconds_sum {seconds}\nagentsight_request_seconds_count {total}");
-        let _ = writeln!(
-            text,
-            "# HELP agentsight_search_pending Conversations with texts that the search index does not hold yet.\n# TYPE agentsight_search_pending gauge\nagentsight_search_pending {search_pending}"
-        );
+        if let Some(search_pending) = search_pending {
+            let _ = writeln!(
+                text,
+                "# HELP agentsight_search_pending Conversations with texts that the search index does not hold yet.\n# TYPE agentsight_search_pending gauge\nagentsight_search_pending {search_pending}"
+            );
+        }
         text
     }
 }
@@ -65,5 +67,7 @@ impl Metrics {
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")), security(()))]
 pub(crate) async fn show(State(app): State<App>) -> Response {
     const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
-    ([(header::CONTENT_TYPE, PROMETHEUS)], app.metrics.render(app.store.search_pending())).into_response()
+    // A database that is away is no reason to hide the other numbers.
+    let pending = app.store.search_pending().await.ok();
+    ([(header::CONTENT_TYPE, PROMETHEUS)], app.metrics.render(pending)).into_response()
 }

@@ -11,12 +11,15 @@ use crate::engine::{Reader, Row, Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::ids::Kind;
 
-static AGENTS: Table =
-    Table { name: "agents", columns: &["id", "name", "cumulative_token_counters", "created_at"], on_conflict: "" };
+static AGENTS: Table = Table {
+    name: "agents",
+    columns: &["id", "name", "cumulative_token_counters", "created_at"],
+    on_conflict: "on conflict (name) do nothing",
+};
 static ENVIRONMENTS: Table = Table {
     name: "environments",
     columns: &["agent_id", "id", "slug", "name", "is_production", "created_at", "updated_at"],
-    on_conflict: "",
+    on_conflict: "on conflict (agent_id, slug) do nothing",
 };
 static API_KEYS: Table = Table {
     name: "api_keys",
@@ -85,9 +88,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn identify(&self, hash: &KeyHash) -> Result<Option<Identity>> {
+    pub async fn identify(&self, hash: &KeyHash) -> Result<Option<Identity>> {
         const BY_HASH: &str = "select agent_id, id, role, name, expires_at, revoked_at from api_keys where hash = ?1";
-        self.engine.read_now(|reader| {
+        let hash = *hash;
+        let read = move |reader: &Reader<'_>| {
             reader.one(BY_HASH, params![hash.as_slice()], |row| {
                 Ok(Identity {
                     agent: AgentId(row.int(0)?),
@@ -98,7 +102,8 @@ impl Store {
                     revoked: row.opt_int(5)?.is_some(),
                 })
             })
-        })
+        };
+        self.engine.read_now(read).await
     }
 
     /// Makes a key for an agent, and the agent with its two environments where it is new.
@@ -131,6 +136,10 @@ impl Store {
             let (agent_id, is_new) = find_or_create_agent(tx, &agent, now)?;
             let id = tx.next_id(Kind::Key)?;
             tx.insert(&API_KEYS, params![agent_id, id, label.as_deref(), role.as_str(), hash.as_slice(), &hint, now])?;
+            // Another node may have been quicker, for another agent.
+            if tx.one(OWNER, params![hash.as_slice(), &agent], |row| row.string(0))?.is_some() {
+                return Err(Refusal::field("key", "This key belongs to another agent.").into());
+            }
             Ok((agent_id, is_new))
         };
         let (agent, agent_is_new) = self.engine.write(256, write).await?;
@@ -142,7 +151,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn bootstrap_key(&self, key: ApiKey) -> Result<bool> {
-        let keys = self.engine.read_now(|reader| reader.one("select count(*) from api_keys", &[], |row| row.int(0)))?;
+        let keys =
+            self.engine.read_now(|reader| reader.one("select count(*) from api_keys", &[], |row| row.int(0))).await?;
         if keys.unwrap_or(0) > 0 {
             return Ok(false);
         }
@@ -154,10 +164,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn list_keys(&self) -> Result<Vec<KeyRow>> {
+    pub async fn list_keys(&self) -> Result<Vec<KeyRow>> {
         const ALL: &str = "select k.id, a.name, k.name, k.role, k.hint, k.created_at, k.expires_at, k.revoked_at
             from api_keys k join agents a on a.id = k.agent_id order by k.id";
-        self.engine.read_now(|reader| {
+        let read = |reader: &Reader<'_>| {
             reader.all(ALL, &[], |row| {
                 Ok(KeyRow {
                     id: KeyId(row.int(0)?),
@@ -170,7 +180,8 @@ impl Store {
                     revoked_at: row.opt_timestamp(7)?,
                 })
             })
-        })
+        };
+        self.engine.read_now(read).await
     }
 
     /// Revokes a key for good. Revoking it again changes nothing.
@@ -180,7 +191,7 @@ impl Store {
     pub async fn revoke_key(&self, key: KeyId) -> Result<()> {
         let now = self.clock().now();
         let write = move |tx: &Tx<'_>| {
-            let known = tx.execute(
+            let known = tx.execute_counted(
                 "update api_keys set revoked_at = coalesce(revoked_at, ?2) where id = ?1",
                 params![key, now],
             )?;
@@ -195,8 +206,10 @@ impl Store {
     /// [`Missing::Row`] when there is no such agent.
     pub async fn set_cumulative_token_counters(&self, agent: AgentId, on: bool) -> Result<()> {
         let write = move |tx: &Tx<'_>| {
-            let known =
-                tx.execute("update agents set cumulative_token_counters = ?2 where id = ?1", params![agent, on])?;
+            let known = tx.execute_counted(
+                "update agents set cumulative_token_counters = ?2 where id = ?1",
+                params![agent, on],
+            )?;
             if known == 0 { Err(Error::NotFound(Missing::Row)) } else { Ok(()) }
         };
         self.engine.write(64, write).await
@@ -213,10 +226,13 @@ impl Store {
             if slug.is_empty() {
                 return Err(Refusal::field("name", agentsight_model::refusal::texts::NOT_BLANK).into());
             }
+            let exists = || Refusal::field("name", format!("An environment \"{slug}\" already exists."));
             if find_environment(tx, agent, &slug)?.is_some() {
-                return Err(Refusal::field("name", format!("An environment \"{slug}\" already exists.")).into());
+                return Err(exists().into());
             }
-            add_environment(tx, agent, &slug, &name, is_production, now)
+            let made = add_environment(tx, agent, &slug, &name, is_production, now)?;
+            // Another node may have been quicker.
+            if find_environment(tx, agent, &slug)? == Some(made.id) { Ok(made) } else { Err(exists().into()) }
         };
         self.engine.write(256, write).await
     }
@@ -225,27 +241,34 @@ impl Store {
     ///
     /// # Errors
     /// [`Missing::Row`] when the agent is gone.
-    pub fn me(&self, identity: &Identity) -> Result<Me> {
-        let agent = identity.agent;
-        self.engine.read_now(|reader| {
+    pub async fn me(&self, identity: &Identity) -> Result<Me> {
+        let (agent, role) = (identity.agent, identity.role);
+        let read = move |reader: &Reader<'_>| {
             let name = reader.one("select name from agents where id = ?1", params![agent], |row| row.string(0))?;
             Ok(Me {
                 agent_id: agent,
                 agent_name: name.ok_or(Error::NotFound(Missing::Row))?,
-                role: identity.role,
+                role,
                 environments: environments(reader, agent)?,
                 capabilities: Vec::new(),
             })
-        })
+        };
+        self.engine.read_now(read).await
     }
 }
 
 fn find_or_create_agent(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<(AgentId, bool)> {
-    if let Some(id) = tx.one("select id from agents where name = ?1", params![name], |row| row.int(0))? {
-        return Ok((AgentId(id), false));
+    let find = || tx.one("select id from agents where name = ?1", params![name], |row| row.int(0).map(AgentId));
+    if let Some(id) = find()? {
+        return Ok((id, false));
     }
     let agent = AgentId(tx.next_id(Kind::Agent)?);
     tx.insert(&AGENTS, params![agent, name, true, now])?;
+    // Another node may have been quicker.
+    let kept = find()?.ok_or(Error::NotFound(Missing::Row))?;
+    if kept != agent {
+        return Ok((kept, false));
+    }
     add_environment(tx, agent, PRODUCTION, "Production", true, now)?;
     add_environment(tx, agent, DEVELOPMENT, "Development", false, now)?;
     Ok((agent, true))

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
-use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId};
+use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId, MessageId};
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::Target;
 
-use crate::engine::{Param, Reader, Row, params};
+use crate::engine::{Param, Query, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{feedback, feedback_columns};
 use crate::message::{self, Message};
@@ -138,6 +138,16 @@ of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime
     "conversation", "order by conversation, id");
 of_conversations!(FEEDBACKS: concat!("select ", feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
 
+/// What a whole conversation is made of, in the order in which it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Messages,
+    Logs,
+    Buttons,
+    Files,
+    Feedbacks,
+}
+
 /// Puts conversations together, in a number of statements that does not depend on how many they are.
 pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) -> Result<Vec<Conversation>> {
     let ids: Vec<i64> = heads.iter().map(|head| head.row.id.0).collect();
@@ -161,40 +171,42 @@ pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) ->
     let [messages_sql, logs_sql, buttons_sql, files_sql, feedbacks_sql] =
         [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|[one, many]| if is_one { one } else { many });
 
-    reader.each(messages_sql, &scope, |row| {
-        if let Some(conversation) = find_conversation(&mut whole, row.int(0)?) {
-            conversation.messages.push(message::message(row, 0)?);
+    let asked: Vec<(Part, &str)> = [
+        (true, Part::Messages, messages_sql),
+        (logs, Part::Logs, logs_sql),
+        (buttons, Part::Buttons, buttons_sql),
+        (files, Part::Files, files_sql),
+        (feedbacks || votes, Part::Feedbacks, feedbacks_sql),
+    ]
+    .into_iter()
+    .filter_map(|(wanted, part, sql)| wanted.then_some((part, sql)))
+    .collect();
+    let queries: Vec<Query<'_>> = asked.iter().map(|(_, sql)| Query { sql, params: &scope }).collect();
+    // Where the search for a part's message goes on.
+    let mut after = (Part::Messages, 0);
+    reader.each_of(&queries, &mut |at, row| {
+        let Some((part, _)) = asked.get(at) else { return Ok(()) };
+        if *part == Part::Feedbacks {
+            return attach_feedback(agent, row, &mut whole);
         }
-        Ok(())
-    })?;
-    let mut hang = |wanted: bool, sql: &str, put: &mut dyn FnMut(&mut Message, &Row<'_>) -> Result<()>| {
-        if !wanted {
+        let Some(conversation) = find_conversation(&mut whole, row.int(0)?) else { return Ok(()) };
+        if *part == Part::Messages {
+            conversation.messages.push(message::message(row, 0)?);
             return Ok(());
         }
-        let mut after = 0;
-        reader.each(sql, &scope, |row| {
-            let (Some(conversation), Some(message)) = (find_conversation(&mut whole, row.int(0)?), row.opt_int(1)?)
-            else {
-                return Ok(());
-            };
-            find_message(&mut conversation.messages, message, &mut after).map_or(Ok(()), |message| put(message, row))
-        })
-    };
-    hang(logs, logs_sql, &mut |message, row| {
-        message.action_logs.push(message::action_log(row, 1)?);
+        if after.0 != *part {
+            after = (*part, 0);
+        }
+        let Some(message) = row.opt_int(1)? else { return Ok(()) };
+        let Some(message) = find_message(&mut conversation.messages, message, &mut after.1) else { return Ok(()) };
+        match part {
+            Part::Logs => message.action_logs.push(message::action_log(row, 1)?),
+            Part::Buttons => message.button = Some(message::button(row, 2)?),
+            Part::Files => message.attachments.push(message::attachment(row, 1)?),
+            Part::Messages | Part::Feedbacks => {}
+        }
         Ok(())
     })?;
-    hang(buttons, buttons_sql, &mut |message, row| {
-        message.button = Some(message::button(row, 2)?);
-        Ok(())
-    })?;
-    hang(files, files_sql, &mut |message, row| {
-        message.attachments.push(message::attachment(row, 1)?);
-        Ok(())
-    })?;
-    if feedbacks || votes {
-        attach_feedback(reader, agent, feedbacks_sql, &scope, &mut whole)?;
-    }
     if tickets {
         let mut found = ticket::of_conversations(reader, agent, &ids)?;
         for conversation in &mut whole {
@@ -222,28 +234,20 @@ fn find_message<'m>(messages: &'m mut [Message], id: i64, after: &mut usize) -> 
 }
 
 /// Feedback on a conversation goes into its list, a vote onto its message.
-fn attach_feedback(
-    reader: &Reader<'_>,
-    agent: AgentId,
-    sql: &str,
-    scope: &[Param<'_>],
-    whole: &mut [Conversation],
-) -> Result<()> {
-    reader.each(sql, scope, |row| {
-        let feedback = feedback(agent, row)?;
-        let Some(conversation) = feedback.conversation.and_then(|id| find_conversation(whole, id.0)) else {
-            return Ok(());
-        };
-        match feedback.message {
-            None => conversation.feedbacks.push(feedback),
-            Some(id) => {
-                if let Some(message) = find_message(&mut conversation.messages, id.0, &mut 0) {
-                    message.feedback = Some(feedback);
-                }
+fn attach_feedback(agent: AgentId, row: &Row<'_>, whole: &mut [Conversation]) -> Result<()> {
+    let feedback = feedback(agent, row)?;
+    let Some(conversation) = feedback.conversation.and_then(|id| find_conversation(whole, id.0)) else {
+        return Ok(());
+    };
+    match feedback.message {
+        None => conversation.feedbacks.push(feedback),
+        Some(id) => {
+            if let Some(message) = find_message(&mut conversation.messages, id.0, &mut 0) {
+                message.feedback = Some(feedback);
             }
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// What a write must know of the conversation that it goes to.
@@ -278,8 +282,73 @@ pub(crate) fn known_by_id(reader: &Reader<'_>, agent: AgentId, id: ConversationI
     reader.one(known_by!("id"), params![agent, id], known)
 }
 
-pub(crate) fn known_by_name(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Option<Known>> {
+fn known_by_name(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Option<Known>> {
     reader.one(known_by!("conversation_id"), params![agent, name], known)
+}
+
+macro_rules! lock_by {
+    ($column:literal) => {
+        concat!("select id from conversations where agent_id = ?1 and ", $column, " = ?2")
+    };
+}
+
+/// Keeps other nodes from a conversation until the commit.
+pub(crate) fn lock_by_id(tx: &Tx<'_>, agent: AgentId, id: ConversationId) -> Result<()> {
+    tx.lock(lock_by!("id"), params![agent, id])
+}
+
+/// The same by the sender's name for it.
+pub(crate) fn lock_by_name(tx: &Tx<'_>, agent: AgentId, name: &str) -> Result<()> {
+    tx.lock(lock_by!("conversation_id"), params![agent, name])
+}
+
+/// By what an earlier request with the same body is known (contract: tracking-v0 §9).
+pub(crate) struct Earlier {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) receipt: Option<i64>,
+    pub(crate) since: Timestamp,
+}
+
+// The message of an earlier request has the same timestamp, so that it lies where the new one would: no
+// index is needed to find it.
+macro_rules! known_with_earlier_by {
+    ($column:literal) => {
+        concat!(
+            "select c.id, c.conversation_id, c.environment_id, c.started_at, c.ended_at, c.unindexed_since,
+                (select m.id from messages m where m.agent_id = ?1 and m.conversation = c.id and m.timestamp = ?3 and m.receipt = ?4
+                    and m.received_at >= ?5 order by m.id limit 1)
+             from conversations c where c.agent_id = ?1 and c.",
+            $column,
+            " = ?2"
+        )
+    };
+}
+
+/// The conversation that an event goes to, and the message that the same event left there before.
+pub(crate) type Destination = (Known, Option<MessageId>);
+
+/// Finds the conversation that an event goes to, as [`find_target`] does, and the message that the same
+/// event left there before. The conversation is ours until the commit, so that no other node stores the
+/// event meanwhile.
+pub(crate) fn find_to_append<'t>(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    target: &'t Target,
+    earlier: &Earlier,
+) -> Result<(Option<&'t str>, Option<Destination>)> {
+    let (at, receipt, since) = (earlier.timestamp, earlier.receipt, earlier.since);
+    let found = |row: &Row<'_>| Ok((known(row)?, row.opt_int(6)?.map(MessageId)));
+    if let Some(id) = target.id {
+        lock_by_id(tx, agent, id)?;
+        let found = tx.one(known_with_earlier_by!("id"), params![agent, id, at, receipt, since], found)?;
+        if found.is_some() {
+            return Ok((None, found));
+        }
+    }
+    let Some(name) = &target.name else { return Err(Error::NotFound(Missing::Conversation)) };
+    lock_by_name(tx, agent, name)?;
+    let found = tx.one(known_with_earlier_by!("conversation_id"), params![agent, name, at, receipt, since], found)?;
+    Ok((Some(name), found))
 }
 
 /// Finds the conversation that a body named (contract: tracking-v0 §2), and the name under which it
@@ -317,15 +386,16 @@ impl Store {
     /// # Errors
     /// [`Missing::Row`] when the agent has no such conversation.
     pub async fn fetch_conversation(&self, agent: AgentId, which: ConversationRef) -> Result<Conversation> {
-        let fetched = self.engine.read_now(|reader| {
-            let head = find_head(reader, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+        let wanted = which.clone();
+        let read = move |reader: &Reader<'_>| {
+            let head = find_head(reader, agent, &wanted)?.ok_or(Error::NotFound(Missing::Row))?;
             if head.is_large() {
                 Ok(Fetched::Large)
             } else {
                 fetch(reader, agent, head).map(|whole| Fetched::Whole(Box::new(whole)))
             }
-        })?;
-        match fetched {
+        };
+        match self.engine.read_now(read).await? {
             Fetched::Whole(conversation) => Ok(*conversation),
             Fetched::Large => {
                 let read = move |reader: &Reader<'_>| {
@@ -341,12 +411,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Missing::Conversation`]
-    pub fn lookup(&self, agent: AgentId, name: &str) -> Result<Lookup> {
+    pub async fn lookup(&self, agent: AgentId, name: &str) -> Result<Lookup> {
         const BY_NAME: &str =
             "select id from conversations where agent_id = ?1 and conversation_id = ?2 and is_deleted = 0";
-        let id = self.engine.read_now(|reader| reader.one(BY_NAME, params![agent, name], |row| row.int(0)))?;
-        let id = ConversationId(id.ok_or(Error::NotFound(Missing::Conversation))?);
-        Ok(Lookup { id, conversation_id: name.to_owned() })
+        let conversation_id = name.to_owned();
+        let read = move |reader: &Reader<'_>| {
+            let id = reader.one(BY_NAME, params![agent, &conversation_id], |row| row.int(0))?;
+            let id = ConversationId(id.ok_or(Error::NotFound(Missing::Conversation))?);
+            Ok(Lookup { id, conversation_id: conversation_id.clone() })
+        };
+        self.engine.read_now(read).await
     }
 }
 

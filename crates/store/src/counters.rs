@@ -10,13 +10,12 @@ pub(crate) const CONVERSATIONS: &str = "conversations";
 /// Conversations in the trash.
 pub(crate) const DELETED: &str = "deleted_conversations";
 
-pub(crate) fn add(tx: &Tx<'_>, agent: AgentId, name: &str, by: i64) -> Result<()> {
+pub(crate) fn write(tx: &Tx<'_>, agent: i64, name: &str, by: i64) -> Result<()> {
     tx.execute(
         "insert into counters (agent_id, name, value) values (?1, ?2, ?3)
          on conflict (agent_id, name) do update set value = counters.value + excluded.value",
         params![agent, name, by],
     )
-    .map(drop)
 }
 
 pub(crate) fn get(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<u64> {

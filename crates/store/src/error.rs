@@ -23,6 +23,15 @@ pub enum Error {
         /// When trying again makes sense.
         retry_after: Duration,
     },
+    /// The database cannot be reached, or was lost before it said what became of a write.
+    #[error("the database is not available: {why}")]
+    Unavailable {
+        /// What was seen of it.
+        why: String,
+    },
+    /// Another node wrote the same rows at the same time, again and again; nothing was stored.
+    #[error("other nodes were writing the same rows, try again")]
+    Contended,
     /// A read took longer than reads may.
     #[error("the query took longer than {} s", limit.as_secs())]
     TooSlow {

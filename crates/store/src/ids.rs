@@ -1,7 +1,8 @@
 //! Ids: positive, per kind of row, never used again.
 //!
 //! They are taken from the database in blocks, so that neither a batch nor another node pays a
-//! round trip per row. A restart wastes what is left of a block.
+//! round trip per row. A restart wastes what is left of a block. Where a server keeps them, a block
+//! is taken in a transaction of its own, and each is twice as large as the one before it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// Ids taken at a time.
 const BLOCK: i64 = 64;
+/// Ids taken at a time by a busy node that has to ask a server for them.
+const BLOCK_APART: i64 = 1_024;
 
 /// A table whose rows have ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,25 +55,45 @@ impl Kind {
 
 /// What is left of each block. Belongs to one writer.
 #[derive(Debug, Default)]
-pub(crate) struct IdBlocks(RefCell<HashMap<Kind, std::ops::Range<i64>>>);
+pub(crate) struct IdBlocks(RefCell<HashMap<Kind, Block>>);
+
+#[derive(Debug)]
+struct Block {
+    left: std::ops::Range<i64>,
+    /// How many are taken next, where they are taken apart.
+    next: i64,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self { left: 0..0, next: BLOCK }
+    }
+}
 
 impl IdBlocks {
     pub(crate) fn next(&self, tx: &Tx<'_>, kind: Kind) -> Result<i64> {
+        const TAKE: &str = "insert into id_blocks (name, next) values (?1, 1 + ?2)
+            on conflict (name) do update set next = id_blocks.next + ?2 returning next";
         let mut blocks = self.0.borrow_mut();
         let block = blocks.entry(kind).or_default();
-        if let Some(id) = block.next() {
+        if let Some(id) = block.left.next() {
             return Ok(id);
         }
-        let end = tx
-            .one(
-                "insert into id_blocks (name, next) values (?1, 1 + ?2)
-                 on conflict (name) do update set next = id_blocks.next + ?2 returning next",
-                params![kind.name(), BLOCK],
-                |row| row.int(0),
-            )?
-            .ok_or_else(|| Error::Engine("no block of ids was answered".into()))?;
-        *block = end - BLOCK..end;
-        block.next().ok_or_else(|| Error::Engine("an empty block of ids was answered".into()))
+        block.left = match tx.take_ids_apart(TAKE, params![kind.name(), block.next]) {
+            Some(end) => {
+                let end = end?;
+                let taken = end - block.next..end;
+                block.next = (block.next * 2).min(BLOCK_APART);
+                taken
+            }
+            None => {
+                let end = tx
+                    .one(TAKE, params![kind.name(), BLOCK], |row| row.int(0))?
+                    .ok_or_else(|| Error::Engine("no block of ids was answered".into()))?;
+                end - BLOCK..end
+            }
+        };
+        block.left.next().ok_or_else(|| Error::Engine("an empty block of ids was answered".into()))
     }
 
     /// After a rollback: the blocks that it took are not ours.

@@ -30,10 +30,32 @@ use std::time::Duration;
 use agentsight_model::time::Clock;
 
 pub use agent::{Identity, KeyRow, MintedKey};
+pub use engine::DatabaseUrl;
 pub use error::{Error, Missing, Result};
 pub use list::{Extent, Found};
 pub use message::StoredFile;
 pub use track::{Appended, Stored};
+
+/// A PostgreSQL database that takes the place of the embedded one, shared by any number of nodes.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// Where it is, and who we are there.
+    pub url: DatabaseUrl,
+    /// Connections for reads at most. The writer has two of its own.
+    pub connections: usize,
+    /// How long connecting may take.
+    pub connect_time: Duration,
+    /// Statements that take longer are logged, without their parameters.
+    pub slow_query: Duration,
+}
+
+impl DatabaseConfig {
+    /// The usual settings for a database.
+    #[must_use]
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self { url, connections: 8, connect_time: Duration::from_secs(5), slow_query: Duration::from_secs(1) }
+    }
+}
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -50,6 +72,8 @@ pub struct StoreConfig {
     pub query_time: Duration,
     /// Whether the substring index is kept. Without it a search reads every message of the agent.
     pub search_index: bool,
+    /// The database, where it is not the embedded one in the folder.
+    pub database: Option<DatabaseConfig>,
     /// Geolocation databases, asked in this order.
     pub geoip: Vec<PathBuf>,
 }
@@ -63,6 +87,7 @@ impl Default for StoreConfig {
             readers: std::thread::available_parallelism().map_or(2, usize::from),
             query_time: Duration::from_secs(12),
             search_index: true,
+            database: None,
             geoip: Vec::new(),
         }
     }
@@ -84,7 +109,8 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens the embedded store in a folder, which is made when it is missing.
+    /// Opens the embedded store in a folder, which is made when it is missing; or the database that the
+    /// configuration names, with a folder for the bytes of attachments.
     ///
     /// # Errors
     /// [`Error::Open`] with one sentence that says what is wrong and what would help.
@@ -96,7 +122,7 @@ impl Store {
             search_index: config.search_index,
             folder: folder.to_owned(),
         };
-        Ok(Self { engine: engine::Engine::open_sqlite(folder, config)?, shared: Arc::new(shared) })
+        Ok(Self { engine: engine::Engine::open(folder, config)?, shared: Arc::new(shared) })
     }
 
     /// Refuses new writes, finishes those that wait, and lets go of the files.
@@ -105,9 +131,11 @@ impl Store {
     }
 
     /// Conversations with texts that the search index does not hold yet; searches read them one by one.
-    #[must_use]
-    pub fn search_pending(&self) -> u64 {
-        self.engine.search_pending()
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn search_pending(&self) -> Result<u64> {
+        self.engine.search_pending().await
     }
 
     /// The folder that holds everything.
@@ -128,7 +156,7 @@ impl Store {
     /// What does not.
     pub async fn check(&self) -> Result<()> {
         use engine::params;
-        self.engine.read_now(|reader| reader.one("select count(*) from agents", &[], |row| row.int(0)))?;
+        self.engine.read_now(|reader| reader.one("select count(*) from agents", &[], |row| row.int(0))).await?;
         let now = self.shared.clock.now();
         let write = move |tx: &engine::Tx<'_>| {
             let stamp = now.0.to_le_bytes();
@@ -137,7 +165,7 @@ impl Store {
                 params![stamp.as_slice()],
             )
         };
-        self.engine.write(64, write).await.map(drop)
+        self.engine.write(64, write).await
     }
 
     /// A secret of this store, made when it is first asked for.

@@ -304,14 +304,16 @@ impl Store {
         let index = self.shared.search_index;
         if names_one(&filter) && !filter.include_tickets {
             // `fetch_conversation("name")` of the SDKs: as quick as by the integer.
-            let found = self.engine.read_now(|reader| {
-                let found = find(reader, agent, &filter, extent, index)?;
+            let wanted = filter.clone();
+            let read = move |reader: &Reader<'_>| {
+                let found = find(reader, agent, &wanted, extent, index)?;
                 if found.rows.iter().any(Head::is_large) {
                     return Ok(None);
                 }
                 let rows = assemble(reader, agent, found.rows)?;
                 Ok(Some(Found { count: found.count, page: found.page, rows }))
-            })?;
+            };
+            let found = self.engine.read_now(read).await?;
             if let Some(mut found) = found {
                 found.rows.iter_mut().for_each(|row| row.tickets = None);
                 return Ok(found);

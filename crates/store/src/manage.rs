@@ -3,7 +3,7 @@
 use agentsight_model::ids::{AgentId, ConversationId};
 use agentsight_model::manage::{ConversationUpdate, Deleted, Marked, Renamed, Updated};
 
-use crate::conversation::known_by_id;
+use crate::conversation::{known_by_id, lock_by_id};
 use crate::engine::{Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::{Store, counters, metadata, search};
@@ -12,6 +12,7 @@ use crate::{Store, counters, metadata, search};
 const CHANGE_BYTES: usize = 512;
 
 fn name_of(tx: &Tx<'_>, agent: AgentId, id: ConversationId) -> Result<String> {
+    lock_by_id(tx, agent, id)?;
     Ok(known_by_id(tx, agent, id)?.ok_or(Error::NotFound(Missing::Row))?.conversation_id)
 }
 
@@ -116,14 +117,14 @@ impl Store {
     pub async fn delete_conversation(&self, agent: AgentId, id: ConversationId) -> Result<Deleted> {
         let now = self.clock().now();
         let write = move |tx: &Tx<'_>| {
-            let changed = tx.execute(
+            let changed = tx.execute_counted(
                 "update conversations set is_deleted = 1, deleted_at = ?3 where agent_id = ?1 and id = ?2 and is_deleted = 0",
                 params![agent, id, now],
             )?;
             if changed == 0 {
                 return Err(Error::NotFound(Missing::UndeletedConversation));
             }
-            counters::add(tx, agent, counters::DELETED, 1)?;
+            tx.add_to_total(agent, counters::DELETED, 1);
             Ok(Deleted { id, conversation_id: name_of(tx, agent, id)?, is_deleted: true, deleted_at: now })
         };
         self.engine.write(CHANGE_BYTES, write).await

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::Store;
 use crate::conversation::count;
-use crate::engine::{Reader, Row, Table, damaged, params};
+use crate::engine::{Query, Reader, Row, Table, damaged, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{feedback, feedback_columns};
 
@@ -30,8 +30,11 @@ pub(crate) static MESSAGES: Table = Table {
     ],
     on_conflict: "",
 };
-pub(crate) static ACTIONS: Table =
-    Table { name: "actions", columns: &["agent_id", "id", "name", "display_name", "description"], on_conflict: "" };
+pub(crate) static ACTIONS: Table = Table {
+    name: "actions",
+    columns: &["agent_id", "id", "name", "display_name", "description"],
+    on_conflict: "on conflict (agent_id, name) do nothing",
+};
 pub(crate) static ACTION_LOGS: Table = Table {
     name: "action_logs",
     columns: &[
@@ -159,11 +162,22 @@ pub(crate) fn find(reader: &Reader<'_>, agent: AgentId, id: MessageId) -> Result
     const BY_ID: &str = "select conversation, id, timestamp, sender, content, action_name, metadata from messages where agent_id = ?1 and id = ?2";
     const VOTE: &str = concat!("select ", feedback_columns!(), " where f.agent_id = ?1 and f.message = ?2");
     let Some(mut found) = reader.one(BY_ID, params![agent, id], |row| message(row, 0))? else { return Ok(None) };
-    let own = params![agent, found.conversation, id];
-    found.action_logs = reader.all(OWN_LOGS, own, |row| action_log(row, 0))?;
-    found.button = reader.one(OWN_BUTTON, own, |row| button(row, 0))?;
-    found.attachments = reader.all(OWN_FILES, own, |row| attachment(row, 0))?;
-    found.feedback = reader.one(VOTE, params![agent, id], |row| feedback(agent, row))?;
+    let (own, vote) = (params![agent, found.conversation, id], params![agent, id]);
+    let asked = [
+        Query { sql: OWN_LOGS, params: own },
+        Query { sql: OWN_BUTTON, params: own },
+        Query { sql: OWN_FILES, params: own },
+        Query { sql: VOTE, params: vote },
+    ];
+    reader.each_of(&asked, &mut |at, row| {
+        match at {
+            0 => found.action_logs.push(action_log(row, 0)?),
+            1 => found.button = Some(button(row, 0)?),
+            2 => found.attachments.push(attachment(row, 0)?),
+            _ => found.feedback = Some(feedback(agent, row)?),
+        }
+        Ok(())
+    })?;
     Ok(Some(found))
 }
 
@@ -200,8 +214,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Missing::Row`]
-    pub fn fetch_message(&self, agent: AgentId, id: MessageId) -> Result<Message> {
-        self.engine.read_now(|reader| find(reader, agent, id))?.ok_or(Error::NotFound(Missing::Row))
+    pub async fn fetch_message(&self, agent: AgentId, id: MessageId) -> Result<Message> {
+        self.engine.read_now(move |reader| find(reader, agent, id)).await?.ok_or(Error::NotFound(Missing::Row))
     }
 
     /// The files of a conversation, grouped by message and flat.
@@ -260,12 +274,13 @@ impl Store {
     ) -> Result<StoredFile> {
         const BY_ID: &str =
             "select filename, mime_type, hash from attachments where agent_id = ?1 and conversation = ?2 and id = ?3";
-        let found = self.engine.read_now(|reader| {
+        let read = move |reader: &Reader<'_>| {
             reader.one(BY_ID, params![agent, conversation, id], |row| {
                 let hash: [u8; 32] = row.blob(2)?.try_into().map_err(|_| damaged(2))?;
                 Ok((row.string(0)?, row.string(1)?, ContentHash(hash)))
             })
-        })?;
+        };
+        let found = self.engine.read_now(read).await?;
         let (filename, mime_type, hash) = found.ok_or(Error::NotFound(Missing::Row))?;
         Ok(StoredFile { filename, mime_type, bytes: self.shared.blobs.get(hash).await? })
     }

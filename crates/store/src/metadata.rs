@@ -96,7 +96,7 @@ impl Store {
                 Ok(())
             })?;
             let values = values.into_iter().take(METADATA_LIST).filter_map(|text| JsonText::parse(text).ok()).collect();
-            Ok(MetadataValues { key, values })
+            Ok(MetadataValues { key: key.clone(), values })
         };
         self.engine.read(read).await
     }

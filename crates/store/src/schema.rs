@@ -1,7 +1,7 @@
 //! The schema as a history of migrations, run at every start.
 //!
-//! Written once for both engines. `agent_id` leads every key, so that the tables can be spread over
-//! machines by agent. Times are microseconds, flags are 0 and 1, what a sender gave as JSON is text.
+//! Written once for both engines; what only one of them has stands in a file of its own beside it.
+//! `agent_id` leads every key, so that the tables can be spread over machines by agent. Times are microseconds, flags are 0 and 1, what a sender gave as JSON is text.
 //! `messages` and the tables that hang on a conversation are clustered by it: reading a conversation
 //! is reading a few neighbouring pages, however large the store is.
 
@@ -13,15 +13,23 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// One step of the history. A step that was released is never changed.
-struct Migration {
-    name: &'static str,
-    sql: &'static str,
+pub(crate) struct Migration {
+    pub(crate) name: &'static str,
+    /// What both engines run.
+    pub(crate) shared: &'static str,
+    /// What one engine runs after it.
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "conversations of generation 0.0.x", sql: include_str!("schema/0001_conversations.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    name: "conversations of generation 0.0.x",
+    shared: include_str!("schema/0001_conversations.sql"),
+    sqlite: include_str!("schema/0001_conversations.sqlite.sql"),
+    postgres: include_str!("schema/0001_conversations.postgres.sql"),
+}];
 
-/// Brings a database up to date, in one transaction.
+/// Brings a database of SQLite up to date, in one transaction.
 pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> Result<()> {
     let engine = |e: rusqlite::Error| match crate::engine::engine_error(e) {
         Error::Full => Error::Full,
@@ -87,7 +95,8 @@ fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step>
     let version: i64 =
         connection.query_row("select coalesce(max(version), 0) from migrations", [], |row| row.get(0))?;
     for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= version) {
-        connection.execute_batch(migration.sql)?;
+        connection.execute_batch(migration.shared)?;
+        connection.execute_batch(migration.sqlite)?;
         connection.execute(
             "insert into migrations (version, name, applied_at) values (?1, ?2, ?3)",
             (number, migration.name, now.0),

@@ -8,8 +8,9 @@
 //!
 //! The index is built behind the write, by the writer in its pauses; what it does not hold yet stands
 //! in `search_pending`, conversation by conversation, written with the first row that it does not hold,
-//! and is read one by one. So a message is found by the next request after its acknowledgement. Documents are never taken away: one that is out of
-//! date is a candidate that its conversation's texts do not confirm.
+//! and is read one by one. So a message is found by the next request after its acknowledgement. Documents
+//! are never taken away: one that is out of date is a candidate that its conversation's texts do not
+//! confirm.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,8 @@ use agentsight_model::text::{Needle, fold};
 use agentsight_model::time::Timestamp;
 
 use crate::conversation::Known;
-use crate::engine::{Reader, Table, Tx, params};
+use crate::engine::dialect::{BETWEEN, Document};
+use crate::engine::{Param, Reader, Table, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
 
@@ -27,12 +29,9 @@ static SEARCH_PENDING: Table = Table {
     columns: &["agent_id", "conversation"],
     on_conflict: "on conflict (agent_id, conversation) do nothing",
 };
-static SEARCH_DOCS: Table = Table { name: "search_docs", columns: &["id", "conversation"], on_conflict: "" };
 
 /// Characters of a gram.
 const GRAM: usize = 3;
-/// Ends one gram and begins the next in a document: a control character, which no gram holds.
-const BETWEEN: char = '\u{1f}';
 /// Stands for what follows the last character of a text: a letter that texts rarely hold, and a mere
 /// false candidate where they do.
 const PAD: char = '\u{fdd0}';
@@ -63,7 +62,7 @@ pub(crate) fn leave_message(tx: &Tx<'_>, agent: AgentId, known: &Known, now: Tim
 pub(crate) fn leave_texts(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
     const MARK: &str =
         "update conversations set unindexed_since = ?3 where agent_id = ?1 and id = ?2 and unindexed_since is null";
-    if tx.execute(MARK, params![agent, conversation, OWN_TEXTS])? == 0 {
+    if tx.execute_counted(MARK, params![agent, conversation, OWN_TEXTS])? == 0 {
         Ok(())
     } else {
         leave_new(tx, agent, conversation)
@@ -77,13 +76,18 @@ pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Indexes conversations that wait until about `most` messages were; answers how many they were.
+/// Conversations that one transaction takes to be indexed: on a server, nobody writes to them meanwhile.
+const TAKEN: i64 = 128;
+
+/// Indexes conversations that wait, until about `most` messages were; answers how many they were.
 pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
-    const WAITING: &str = "select agent_id, conversation from search_pending order by agent_id, conversation limit ?1";
+    const WAITING: &str = "select p.agent_id, p.conversation from search_pending p
+        join conversations c on c.agent_id = p.agent_id and c.id = p.conversation
+        order by p.agent_id, p.conversation limit ?1";
     const UNINDEXED: &str = "select m.content from conversations c
         join messages m on m.agent_id = c.agent_id and m.conversation = c.id and m.received_at >= c.unindexed_since
         where c.agent_id = ?1 and c.id = ?2";
-    let waiting = tx.all(WAITING, params![i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+    let waiting = tx.all(&tx.of_nobody_else(WAITING), params![TAKEN], |row| {
         Ok((AgentId(row.int(0)?), ConversationId(row.int(1)?)))
     })?;
     let (mut documents, mut messages, mut indexed) = (Vec::new(), 0, 0);
@@ -108,18 +112,13 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
         indexed += 1;
         if !grams.is_empty() {
             let id = tx.next_id(Kind::SearchDoc)?;
-            tx.insert(&SEARCH_DOCS, params![id, conversation])?;
-            documents.push((id, document(agent, &grams)));
+            documents.push(Document { agent, id, conversation: conversation.0, grams: document(agent, &grams) });
         }
         if messages >= most {
             break;
         }
     }
-    // Last and together: other statements in between would make the index write what it gathered so
-    // far as a segment of its own, and merging many small segments costs more than the indexing.
-    for (id, grams) in &documents {
-        tx.execute("insert into search_grams (rowid, grams) values (?1, ?2)", params![*id, grams])?;
-    }
+    tx.add_documents(&documents)?;
     Ok(indexed)
 }
 
@@ -162,17 +161,23 @@ fn document(agent: AgentId, grams: &BTreeSet<[char; GRAM]>) -> String {
     text
 }
 
-/// The index's question for a needle: all of its grams, or the one that begins with it.
-fn question(agent: AgentId, needle: &Needle) -> String {
+/// A gram as the index holds it.
+fn written(agent: AgentId, gram: &[char]) -> String {
+    let mut text = format!("{agent}:");
+    text.extend(gram);
+    text
+}
+
+/// What the index is asked for a needle: all of its grams, or, where it is too short for one, those that
+/// begin with it.
+fn question(agent: AgentId, needle: &Needle) -> (Vec<String>, bool) {
     let chars: Vec<char> = needle.folded().chars().map(gram_char).collect();
-    let quoted = |gram: &[char]| format!("\"{agent}:{}\"", gram.iter().collect::<String>().replace('"', "\"\""));
     if chars.len() < GRAM {
-        return format!("{} *", quoted(&chars));
+        return (vec![written(agent, &chars)], true);
     }
     let grams: BTreeSet<&[char]> = chars.windows(GRAM).collect();
     let step = grams.len().div_ceil(GRAMS_ASKED).max(1);
-    let asked: Vec<String> = grams.into_iter().step_by(step).map(quoted).collect();
-    asked.join(" AND ")
+    (grams.into_iter().step_by(step).map(|gram| written(agent, gram)).collect(), false)
 }
 
 /// Which texts of a conversation a needle may stand in.
@@ -210,10 +215,9 @@ pub(crate) fn conversations_with(
 
 fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool) -> Result<BTreeSet<i64>> {
     const EVERY: &str = "select id from conversations where agent_id = ?1";
-    const INDEXED: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
     const WAITING: &str = "select conversation from search_pending where agent_id = ?1";
     let mut found = BTreeSet::new();
-    let mut add = |sql: &str, params: &[crate::engine::Param<'_>]| {
+    let mut add = |sql: &str, params: &[Param<'_>]| {
         reader.each(sql, params, |row| {
             found.insert(row.int(0)?);
             Ok(())
@@ -223,8 +227,11 @@ fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool)
         add(EVERY, params![agent])?;
         return Ok(found);
     }
-    add(INDEXED, params![&question(agent, needle)])?;
     add(WAITING, params![agent])?;
+    let (grams, is_beginning) = question(agent, needle);
+    reader.indexed_with(agent, &grams, is_beginning, |conversation| {
+        found.insert(conversation);
+    })?;
     Ok(found)
 }
 
@@ -272,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_question_names_the_agent_in_every_gram() {
-        assert_eq!(question(AgentId(7), &Needle::new("A\"b\nc")), "\"7:\"\"b \" AND \"7:a\"\"b\" AND \"7:b c\"");
-        assert_eq!(question(AgentId(7), &Needle::new("退")), "\"7:退\" *");
+        let asked = |grams: &[&str]| grams.iter().map(|gram| (*gram).to_owned()).collect::<Vec<_>>();
+        assert_eq!(question(AgentId(7), &Needle::new("A\"b\nc")), (asked(&["7:\"b ", "7:a\"b", "7:b c"]), false));
+        assert_eq!(question(AgentId(7), &Needle::new("退")), (asked(&["7:退"]), true));
     }
 }

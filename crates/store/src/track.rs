@@ -14,8 +14,8 @@ use agentsight_model::message::{
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
 
-use crate::agent::environment_for;
-use crate::conversation::{self, Known, find_head, find_target};
+use crate::agent::{EnvironmentKey, environment_for};
+use crate::conversation::{self, Earlier, Known, find_head, find_to_append};
 use crate::engine::{Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
@@ -61,7 +61,7 @@ static CONVERSATIONS: Table = Table {
         "usage_count",
         "unindexed_since",
     ],
-    on_conflict: "",
+    on_conflict: "on conflict (agent_id, conversation_id) do nothing",
 };
 
 /// What a write answers.
@@ -127,58 +127,72 @@ impl Store {
 
 fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> Result<Stored<ConversationRow>> {
     let which = ConversationRef::Named(new.conversation_id.clone());
+    conversation::lock_by_name(tx, agent, &new.conversation_id)?;
     let environment = environment_for(tx, agent, new.environment.as_deref())?;
-    let created = match find_head(tx, agent, &which)? {
-        Some(existing) => {
-            fill(tx, agent, &existing.row, new, place)?;
-            false
-        }
-        None => {
-            let address = new.customer_ip_address.map(|ip| ip.to_string());
-            let id = ConversationId(tx.next_id(Kind::Conversation)?);
-            let metadata = new.metadata.clone().unwrap_or_default();
-            tx.insert(
-                &CONVERSATIONS,
-                params![
-                    agent,
-                    id,
-                    &new.conversation_id,
-                    environment.id,
-                    &environment.slug,
-                    new.name.as_deref(),
-                    new.customer_id.as_deref(),
-                    address.as_deref(),
-                    new.device.as_deref(),
-                    new.source.as_deref(),
-                    new.language.as_deref(),
-                    metadata.stored(),
-                    new.timestamp,
-                    new.timestamp,
-                    false,
-                    new.is_used.unwrap_or(false),
-                    false,
-                    place.city.as_deref(),
-                    place.country.as_deref(),
-                    place.timezone_name.as_deref(),
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    0_i64,
-                    search::NEVER_INDEXED,
-                ],
-            )?;
-            metadata::replace(tx, agent, id, &JsonText::EMPTY, &metadata)?;
-            counters::add(tx, agent, counters::CONVERSATIONS, 1)?;
+    if let Some(existing) = find_head(tx, agent, &which)? {
+        fill(tx, agent, &existing.row, new, place)?;
+    } else {
+        let id = ConversationId(tx.next_id(Kind::Conversation)?);
+        insert_conversation(tx, agent, id, &environment, new, place)?;
+        conversation::lock_by_name(tx, agent, &new.conversation_id)?;
+        let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+        if head.row.id == id {
+            metadata::replace(tx, agent, id, &JsonText::EMPTY, &new.metadata.clone().unwrap_or_default())?;
+            tx.add_to_total(agent, counters::CONVERSATIONS, 1);
             search::leave_new(tx, agent, id)?;
-            true
+            return Ok(Stored { value: head.row, created: true });
         }
-    };
+        // Another node was quicker.
+        fill(tx, agent, &head.row, new, place)?;
+    }
     let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
-    Ok(Stored { value: head.row, created })
+    Ok(Stored { value: head.row, created: false })
+}
+
+/// Leaves the row as it is where another node has made the conversation meanwhile.
+fn insert_conversation(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    id: ConversationId,
+    environment: &EnvironmentKey,
+    new: &NewConversation,
+    place: &Place,
+) -> Result<()> {
+    let address = new.customer_ip_address.map(|ip| ip.to_string());
+    tx.insert(
+        &CONVERSATIONS,
+        params![
+            agent,
+            id,
+            &new.conversation_id,
+            environment.id,
+            &environment.slug,
+            new.name.as_deref(),
+            new.customer_id.as_deref(),
+            address.as_deref(),
+            new.device.as_deref(),
+            new.source.as_deref(),
+            new.language.as_deref(),
+            new.metadata.as_ref().and_then(JsonText::stored),
+            new.timestamp,
+            new.timestamp,
+            false,
+            new.is_used.unwrap_or(false),
+            false,
+            place.city.as_deref(),
+            place.country.as_deref(),
+            place.timezone_name.as_deref(),
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64,
+            0_i64,
+            search::NEVER_INDEXED,
+        ],
+    )
 }
 
 /// Fills what an existing conversation lacks; leaves the rest.
@@ -245,17 +259,23 @@ fn append(
     if let Event::Files { message: Some(message), files, .. } = &event.what {
         return append_files_to(tx, agent, event, *message, files, hashes, now);
     }
-    let (name, found) = find_target(tx, agent, &event.target)?;
-    let known = match (found, name) {
-        (Some(known), _) => {
-            if let Some(first) = find_resent(tx, agent, known.id, event, now)? {
-                return resent(tx, agent, &known, event, first);
-            }
-            known
+    let earlier = Earlier {
+        timestamp: event.timestamp,
+        receipt: event.receipt.map(|receipt| receipt.0),
+        since: now.plus_micros(-RESEND_WINDOW),
+    };
+    let (known, first) = match find_to_append(tx, agent, &event.target, &earlier)? {
+        (_, Some(found)) => found,
+        (Some(name), None) => {
+            create_bare(tx, agent, name, event.timestamp)?;
+            // Where another node made it first, the same event may have come with it.
+            find_to_append(tx, agent, &event.target, &earlier)?.1.ok_or(Error::NotFound(Missing::Conversation))?
         }
-        (None, Some(name)) => create_bare(tx, agent, name, event.timestamp)?,
         (None, None) => return Err(Error::NotFound(Missing::Conversation)),
     };
+    if let Some(first) = first {
+        return resent(tx, agent, &known, event, first);
+    }
     let (value, growth) = match &event.what {
         Event::Message { sender, content } => {
             let message = insert_message(tx, agent, &known, event, *sender, content, None, now)?;
@@ -275,7 +295,7 @@ fn append(
 }
 
 /// Makes the conversation of an event that names one nobody announced: production, used.
-fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<Known> {
+fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<()> {
     let new = NewConversation {
         conversation_id: name.to_owned(),
         name: None,
@@ -289,31 +309,7 @@ fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result
         is_used: Some(true),
         timestamp: at,
     };
-    let row = upsert(tx, agent, &new, &Place::default())?.value;
-    Ok(Known {
-        id: row.id,
-        conversation_id: row.conversation_id,
-        environment_id: row.environment_id,
-        started_at: row.started_at,
-        ended_at: row.ended_at,
-        unindexed_since: Some(search::NEVER_INDEXED),
-    })
-}
-
-/// The message of an earlier request with the same receipt. It has the same timestamp, so that it
-/// lies where the new one would: no index is needed to find it.
-fn find_resent(
-    tx: &Tx<'_>,
-    agent: AgentId,
-    conversation: ConversationId,
-    event: &NewEvent,
-    now: Timestamp,
-) -> Result<Option<MessageId>> {
-    const SAME: &str = "select id from messages where agent_id = ?1 and conversation = ?2 and timestamp = ?3 and receipt = ?4 and received_at >= ?5";
-    let Some(receipt) = event.receipt else { return Ok(None) };
-    let earliest = now.plus_micros(-RESEND_WINDOW);
-    let found = tx.one(SAME, params![agent, conversation, event.timestamp, receipt.0, earliest], |row| row.int(0))?;
-    Ok(found.map(MessageId))
+    upsert(tx, agent, &new, &Place::default()).map(drop)
 }
 
 /// The first answer once more.
@@ -424,14 +420,15 @@ fn append_action(
 
 /// An existing definition keeps its labels.
 fn find_or_create_action(tx: &Tx<'_>, agent: AgentId, name: &str) -> Result<ActionId> {
-    let found =
-        tx.one("select id from actions where agent_id = ?1 and name = ?2", params![agent, name], |row| row.int(0))?;
-    if let Some(id) = found {
-        return Ok(ActionId(id));
+    const BY_NAME: &str = "select id from actions where agent_id = ?1 and name = ?2";
+    let find = || tx.one(BY_NAME, params![agent, name], |row| row.int(0).map(ActionId));
+    if let Some(id) = find()? {
+        return Ok(id);
     }
     let id = ActionId(tx.next_id(Kind::Action)?);
     tx.insert(&ACTIONS, params![agent, id, name, name, ""])?;
-    Ok(id)
+    // Another node may have been quicker.
+    find()?.ok_or(Error::NotFound(Missing::Row))
 }
 
 fn append_click(
@@ -487,6 +484,7 @@ fn append_files_to(
     let missing = || Error::NotFound(Missing::Message(message.0));
     let conversation =
         tx.one(CONVERSATION_OF, params![agent, message], |row| row.int(0))?.map(ConversationId).ok_or_else(missing)?;
+    conversation::lock_by_id(tx, agent, conversation)?;
     let known = conversation::known_by_id(tx, agent, conversation)?.ok_or_else(missing)?;
     if !names(&event.target, &known) {
         return Err(missing());

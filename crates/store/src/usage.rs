@@ -100,6 +100,8 @@ pub(crate) fn book_counters(
 
 /// Finds the process whose counters these continue, moves it on, and answers where it stood.
 fn continue_counters(tx: &Tx<'_>, agent: AgentId, posted: &PostedCounters, now: Timestamp) -> Result<PostedCounters> {
+    // Other nodes may hear of the same process.
+    tx.lock("select id from agents where id = ?1", params![agent])?;
     let oldest = now.plus_micros(-COUNTERS_KEPT);
     tx.execute("delete from token_counters where agent_id = ?1 and seen_at < ?2", params![agent, oldest])?;
     let known = tx.all(

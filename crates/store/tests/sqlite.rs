@@ -116,7 +116,7 @@ async fn a_full_queue_says_when_to_try_again() {
     other.execute_batch("rollback").unwrap();
     waiting.await.unwrap().unwrap();
     store.mint_key("third", Role::Read, None).await.unwrap();
-    let agents: Vec<_> = store.list_keys().unwrap().into_iter().map(|key| key.agent).collect();
+    let agents: Vec<_> = store.list_keys().await.unwrap().into_iter().map(|key| key.agent).collect();
     assert_eq!(agents, ["first", "third"]);
 }
 
@@ -131,9 +131,9 @@ async fn two_processes_may_write_one_folder() {
         two.mint_key(&format!("b{n}"), Role::Read, None).await.unwrap();
     }
 
-    let keys = one.list_keys().unwrap();
+    let keys = one.list_keys().await.unwrap();
     let mut ids: Vec<_> = keys.iter().map(|key| key.id).collect();
     ids.dedup();
     assert_eq!((keys.len(), ids.len()), (60, 60));
-    assert_eq!(two.list_keys().unwrap(), keys);
+    assert_eq!(two.list_keys().await.unwrap(), keys);
 }

@@ -106,6 +106,22 @@ fn a_file_that_is_no_database_or_somebody_elses_is_left_alone() {
 }
 
 #[test]
+fn a_database_that_cannot_be_used_is_named_without_its_password() {
+    let folder = Folder::new();
+
+    let said = folder.run("serve --listen 127.0.0.1:0 --database-url mysql://me:secret@db/chats");
+    assert!(said.err.contains("database_url (AGENTSIGHT_DATABASE_URL): "), "{}", said.err);
+    assert!(said.err.contains("does not begin with postgres://"), "{}", said.err);
+    assert!(!said.err.contains("secret"), "{}", said.err);
+
+    // The discard port: nobody answers there.
+    let said = folder.run("key list --database-url postgres://me:secret@127.0.0.1:9/chats");
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.starts_with("agentsight: the database at 127.0.0.1:9 cannot be reached: "), "{}", said.err);
+    assert!(!said.err.contains("secret"), "{}", said.err);
+}
+
+#[test]
 fn every_problem_of_the_configuration_is_listed_with_its_source() {
     let folder = Folder::new();
 

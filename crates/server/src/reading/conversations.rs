@@ -102,5 +102,5 @@ pub(crate) async fn attachments(caller: Reader, id: RowId, base: Base, State(app
 pub(crate) async fn lookup(caller: Reader, State(app): State<App>, uri: Uri) -> Result {
     let query = query(&uri);
     let name = query.get("conversation_id").ok_or_else(|| Refusal::field("conversation_id", texts::REQUIRED))?;
-    Ok(ok(&app.store.lookup(caller.agent, name)?))
+    Ok(ok(&app.store.lookup(caller.agent, name).await?))
 }

@@ -12,5 +12,5 @@ use crate::error::Result;
 /// The agent, the role and the environments of the key.
 #[utoipa::path(get, path = "/api/me/", tag = "reading", responses((status = 200, body = Me), Refused))]
 pub(crate) async fn show(caller: Reader, State(app): State<App>) -> Result {
-    Ok(ok(&app.store.me(&caller.identity)?))
+    Ok(ok(&app.store.me(&caller.identity).await?))
 }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::document;
+use crate::schema::TempSchema;
 
 /// The present of every test.
 pub(crate) const NOW: &str = "2026-03-02T09:30:00Z";
@@ -29,6 +30,8 @@ pub(crate) struct TestApp {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     folder: tempfile::TempDir,
+    /// Where the store is on PostgreSQL.
+    schema: Option<TempSchema>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -41,14 +44,17 @@ impl TestApp {
     pub(crate) async fn with(config: ServerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW.parse().unwrap());
+        let schema = TempSchema::wanted();
+        let database = schema.as_ref().map(TempSchema::database);
         let store =
-            Store::open(folder.path(), &StoreConfig { clock: clock.clone(), ..StoreConfig::default() }).unwrap();
+            Store::open(folder.path(), &StoreConfig { clock: clock.clone(), database, ..StoreConfig::default() })
+                .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::new(store.clone(), config).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(listener, async { stopped.await.unwrap_or_default() }));
-        Self { address, store, clock, folder, stop: Some(stop), serving: Some(serving) }
+        Self { address, store, clock, folder, schema, stop: Some(stop), serving: Some(serving) }
     }
 
     /// A bot by its name; it exists once a key was made for it.
@@ -101,6 +107,9 @@ impl TestApp {
     ///
     /// Left out are what is kept for the store's own work: blocks of ids, settings, the search index.
     pub(crate) fn contents(&self) -> String {
+        if let Some(schema) = &self.schema {
+            return schema.contents();
+        }
         let connection = rusqlite::Connection::open(self.folder.path().join("agentsight.db")).unwrap();
         let mut tables = connection
             .prepare(

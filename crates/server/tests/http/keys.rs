@@ -38,7 +38,7 @@ async fn a_key_that_was_never_made_or_is_none_is_invalid() {
 async fn a_revoked_key_is_refused_in_its_own_words() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
-    let id = app.store.list_keys().unwrap()[0].id;
+    let id = app.store.list_keys().await.unwrap()[0].id;
 
     app.store.revoke_key(id).await.unwrap();
 

@@ -11,6 +11,8 @@
 
 mod app;
 mod document;
+#[path = "../../../store/tests/postgres/schema.rs"]
+mod schema;
 
 mod attachments;
 mod errors;

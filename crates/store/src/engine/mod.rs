@@ -4,14 +4,18 @@
 //! parameters and `rarray(?1)` for a parameter that is a list. A [`Table`] declares what is inserted,
 //! a [`Row`] is read by position.
 
+pub(crate) mod dialect;
+mod postgres;
 mod readers;
 mod sqlite;
 mod wal;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use postgres::DatabaseUrl;
 pub(crate) use sqlite::engine_error;
 
 use crate::StoreConfig;
@@ -108,21 +112,50 @@ pub(crate) struct Table {
     pub(crate) on_conflict: &'static str,
 }
 
+impl Table {
+    /// The statement that inserts one row.
+    fn insert_text(&self) -> String {
+        let marks: Vec<String> = (1..=self.columns.len()).map(|n| format!("?{n}")).collect();
+        let (name, columns, marks) = (self.name, self.columns.join(", "), marks.join(", "));
+        format!("insert into {name} ({columns}) values ({marks}) {}", self.on_conflict)
+    }
+
+    /// Runs `work` with the statement that inserts one row, which each thread puts together once.
+    fn with_insert<T>(&self, work: impl FnOnce(&str) -> T) -> T {
+        thread_local! {
+            static INSERTS: std::cell::RefCell<std::collections::HashMap<&'static str, std::rc::Rc<str>>> = std::cell::RefCell::default();
+        }
+        let sql = INSERTS.with_borrow_mut(|inserts| {
+            std::rc::Rc::clone(inserts.entry(self.name).or_insert_with(|| self.insert_text().into()))
+        });
+        work(&sql)
+    }
+}
+
+/// One statement of several that are asked together.
+pub(crate) struct Query<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) params: &'a [Param<'a>],
+}
+
 /// A row of an answer, read by column position.
 pub(crate) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
     pub(crate) fn int(&self, column: usize) -> Result<i64> {
         match self {
             Self::Sqlite(row) => sqlite::int(row, column),
+            Self::Postgres(row) => postgres::int(row, column),
         }
     }
 
     pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
             Self::Sqlite(row) => sqlite::opt_int(row, column),
+            Self::Postgres(row) => postgres::opt_int(row, column),
         }
     }
 
@@ -133,12 +166,14 @@ impl Row<'_> {
     pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&str>> {
         match self {
             Self::Sqlite(row) => sqlite::opt_text(row, column),
+            Self::Postgres(row) => postgres::opt_text(row, column),
         }
     }
 
     pub(crate) fn blob(&self, column: usize) -> Result<&[u8]> {
         match self {
             Self::Sqlite(row) => sqlite::blob(row, column),
+            Self::Postgres(row) => postgres::blob(row, column),
         }
     }
 
@@ -183,10 +218,11 @@ pub(crate) fn damaged(column: usize) -> Error {
 /// A connection to read with: every statement sees the same snapshot.
 pub(crate) enum Reader<'c> {
     Sqlite(&'c rusqlite::Connection),
+    Postgres(&'c postgres::Transaction<'c>),
 }
 
 impl Reader<'_> {
-    /// Runs `each` on every row.
+    /// Runs `each` on every row. It must not ask the reader for more meanwhile.
     pub(crate) fn each(
         &self,
         sql: &str,
@@ -195,6 +231,24 @@ impl Reader<'_> {
     ) -> Result<()> {
         match self {
             Self::Sqlite(connection) => sqlite::each(connection, sql, params, &mut each),
+            Self::Postgres(transaction) => transaction.ask(&[Query { sql, params }], &mut |_, row| each(row)),
+        }
+    }
+
+    /// Runs several statements and hands each of their rows over with the position of its statement.
+    ///
+    /// They are answered in order. A server is asked all of them at once, which costs one round trip
+    /// instead of one per statement.
+    pub(crate) fn each_of(
+        &self,
+        queries: &[Query<'_>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(connection) => queries.iter().enumerate().try_for_each(|(at, query)| {
+                sqlite::each(connection, query.sql, query.params, &mut |row| each(at, row))
+            }),
+            Self::Postgres(transaction) => transaction.ask(queries, each),
         }
     }
 
@@ -238,6 +292,8 @@ pub(crate) struct Tx<'c> {
     ids: &'c crate::ids::IdBlocks,
     /// Conversations that this transaction leaves to be indexed.
     pending: std::cell::Cell<u64>,
+    /// What is added to the agents' totals when all jobs are done.
+    totals: std::cell::RefCell<BTreeMap<(i64, &'static str), i64>>,
 }
 
 impl<'c> std::ops::Deref for Tx<'c> {
@@ -248,19 +304,54 @@ impl<'c> std::ops::Deref for Tx<'c> {
     }
 }
 
-impl Tx<'_> {
-    /// Runs a statement; answers how many rows it changed.
-    pub(crate) fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<usize> {
+impl<'c> Tx<'c> {
+    fn new(reader: Reader<'c>, ids: &'c crate::ids::IdBlocks) -> Self {
+        Self { reader, ids, pending: std::cell::Cell::default(), totals: std::cell::RefCell::default() }
+    }
+
+    /// Runs a statement, without waiting for it where the engine is a server: a failure then shows with the
+    /// next read of the transaction, or with its commit.
+    pub(crate) fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<()> {
         match &self.reader {
-            Reader::Sqlite(connection) => sqlite::execute(connection, sql, params),
+            Reader::Sqlite(connection) => sqlite::execute(connection, sql, params).map(drop),
+            Reader::Postgres(transaction) => transaction.defer(sql, params),
         }
     }
 
-    /// Inserts a row.
-    pub(crate) fn insert(&self, table: &'static Table, values: &[Param<'_>]) -> Result<()> {
+    /// Runs a statement; answers how many rows it changed.
+    pub(crate) fn execute_counted(&self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
         match &self.reader {
-            Reader::Sqlite(connection) => sqlite::insert(connection, table, values),
+            Reader::Sqlite(connection) => sqlite::execute(connection, sql, params).map(|rows| rows as u64),
+            Reader::Postgres(transaction) => transaction.execute(sql, params),
         }
+    }
+
+    /// Inserts a row, as [`Tx::execute`] runs a statement.
+    pub(crate) fn insert(&self, table: &'static Table, values: &[Param<'_>]) -> Result<()> {
+        table.with_insert(|sql| self.execute(sql, values))
+    }
+
+    /// Keeps other nodes from the selected rows until the commit. What is read next sees what they have
+    /// committed before. SQLite has one write transaction at a time, and nothing to keep away.
+    pub(crate) fn lock(&self, sql: &str, params: &[Param<'_>]) -> Result<()> {
+        match &self.reader {
+            Reader::Sqlite(_) => Ok(()),
+            Reader::Postgres(transaction) => transaction.defer_lock(sql, params),
+        }
+    }
+
+    /// Adds to a total of an agent, at the end of the transaction and in a fixed order: these rows are
+    /// written by every node, and whoever holds one must not wait for another.
+    pub(crate) fn add_to_total(&self, agent: agentsight_model::ids::AgentId, name: &'static str, by: i64) {
+        *self.totals.borrow_mut().entry((agent.0, name)).or_default() += by;
+    }
+
+    /// Writes what was left for the end.
+    fn settle(&self) -> Result<()> {
+        for ((agent, name), by) in self.totals.take() {
+            crate::counters::write(self, agent, name, by)?;
+        }
+        Ok(())
     }
 
     /// Tells the writer that a conversation was left for the search index.
@@ -272,34 +363,56 @@ impl Tx<'_> {
     pub(crate) fn next_id(&self, kind: crate::ids::Kind) -> Result<i64> {
         self.ids.next(self, kind)
     }
+
+    /// Where ids are given out in a transaction of their own, takes a block of them there: other nodes
+    /// do not wait for this transaction, and its failure merely wastes them. Answers the block's end.
+    pub(crate) fn take_ids_apart(&self, sql: &str, params: &[Param<'_>]) -> Option<Result<i64>> {
+        match &self.reader {
+            Reader::Sqlite(_) => None,
+            Reader::Postgres(transaction) => Some(transaction.ask_apart(sql, params)),
+        }
+    }
 }
 
 /// The engine that runs, with its readers and its writer.
 #[derive(Clone)]
 pub(crate) enum Engine {
     Sqlite(Arc<sqlite::Sqlite>),
+    Postgres(Arc<postgres::Postgres>),
 }
 
 impl Engine {
-    /// Opens the embedded database in a folder, bringing its schema up to date.
-    pub(crate) fn open_sqlite(folder: &Path, config: &StoreConfig) -> Result<Self> {
-        sqlite::Sqlite::open(folder, config).map(|engine| Self::Sqlite(Arc::new(engine)))
-    }
-
-    /// A read of a handful of rows, run where it is asked for.
-    pub(crate) fn read_now<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
-        match self {
-            Self::Sqlite(engine) => engine.read(read),
+    /// Opens the database that the configuration names, or the embedded one in a folder, bringing its
+    /// schema up to date.
+    pub(crate) fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
+        match &config.database {
+            Some(database) => postgres::Postgres::open(database, config).map(|engine| Self::Postgres(Arc::new(engine))),
+            None => sqlite::Sqlite::open(folder, config).map(|engine| Self::Sqlite(Arc::new(engine))),
         }
     }
 
-    /// A read that may take long, run on a thread of its own and bounded in time and number.
+    /// A read of a handful of rows, in one snapshot. The embedded engine runs it where it is asked for.
+    ///
+    /// It may run again, from its beginning, where the connection to a server was lost.
+    pub(crate) async fn read_now<T: Send + 'static>(
+        &self,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self {
+            Self::Sqlite(engine) => engine.read(read),
+            Self::Postgres(engine) => engine.read(read).await,
+        }
+    }
+
+    /// A read that may take long, in one snapshot, bounded in time and number. It may run again, as with
+    /// [`Engine::read_now`].
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Reader<'_>) -> Result<T> + Send + 'static,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         match self {
             Self::Sqlite(engine) => sqlite::Sqlite::read_apart(engine, read).await,
+            Self::Postgres(engine) => engine.read_apart(read).await,
         }
     }
 
@@ -309,15 +422,19 @@ impl Engine {
         bytes: usize,
         write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        match self {
-            Self::Sqlite(engine) => engine.writer().write(bytes, write).await,
-        }
+        let writer = match self {
+            Self::Sqlite(engine) => engine.writer(),
+            Self::Postgres(engine) => engine.writer(),
+        };
+        writer.write(bytes, write).await
     }
 
     /// Conversations with texts that the search index does not hold yet.
-    pub(crate) fn search_pending(&self) -> u64 {
+    pub(crate) async fn search_pending(&self) -> Result<u64> {
         match self {
-            Self::Sqlite(engine) => engine.writer().search_pending(),
+            Self::Sqlite(engine) => Ok(engine.writer().search_pending()),
+            // Other nodes write too.
+            Self::Postgres(engine) => engine.read(crate::search::count_pending).await,
         }
     }
 
@@ -325,6 +442,7 @@ impl Engine {
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(engine) => engine.close().await,
+            Self::Postgres(engine) => engine.close().await,
         }
     }
 }

@@ -10,9 +10,9 @@ use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::readers::Readers;
-use super::writer::Writer;
-use super::{Param, Reader, Row, Table, damaged};
+use super::readers::{LogBound, Readers};
+use super::writer::{Seat, Writer};
+use super::{Param, Reader, Row, damaged};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
 use crate::schema::Step;
@@ -57,7 +57,8 @@ impl Sqlite {
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
         let readers = Readers::start(&path)?;
-        let writer = Writer::start(connection, Arc::clone(&readers), config)?;
+        let seat = Seat::Sqlite { connection, log: LogBound::new(Arc::clone(&readers)) };
+        let writer = Writer::start(seat, config)?;
         Ok(Self { readers, apart: Semaphore::new(config.readers.max(1)), query_time: config.query_time, writer })
     }
 
@@ -66,14 +67,14 @@ impl Sqlite {
     }
 
     /// Reads in one snapshot, on the calling thread.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
         self.readers.read(None, read)
     }
 
     /// Reads on a thread for long work, within the time that a query may take.
     pub(super) async fn read_apart<T: Send + 'static>(
         engine: &Arc<Self>,
-        read: impl FnOnce(&Reader<'_>) -> Result<T> + Send + 'static,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let _turn = engine.apart.acquire().await.map_err(|_| Error::Closed)?;
         let engine = Arc::clone(engine);
@@ -185,28 +186,6 @@ pub(super) fn each(
 pub(super) fn execute(connection: &Connection, sql: &str, params: &[Param<'_>]) -> Result<usize> {
     let mut statement = connection.prepare_cached(sql).map_err(engine_error)?;
     statement.execute(rusqlite::params_from_iter(params)).map_err(engine_error)
-}
-
-thread_local! {
-    /// The insert statement of each table, made once.
-    static INSERTS: std::cell::RefCell<std::collections::HashMap<&'static str, Rc<str>>> = std::cell::RefCell::default();
-}
-
-pub(super) fn insert(connection: &Connection, table: &'static Table, values: &[Param<'_>]) -> Result<()> {
-    let sql = INSERTS
-        .with_borrow_mut(|inserts| Rc::clone(inserts.entry(table.name).or_insert_with(|| insert_text(table).into())));
-    execute(connection, &sql, values).map(drop)
-}
-
-fn insert_text(table: &Table) -> String {
-    let marks: Vec<String> = (1..=table.columns.len()).map(|n| format!("?{n}")).collect();
-    format!(
-        "insert into {} ({}) values ({}) {}",
-        table.name,
-        table.columns.join(", "),
-        marks.join(", "),
-        table.on_conflict
-    )
 }
 
 pub(super) fn int(row: &rusqlite::Row<'_>, column: usize) -> Result<i64> {

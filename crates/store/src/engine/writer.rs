@@ -4,18 +4,21 @@
 //! sender waits for room, because the older SDK never repeats a refused write, and only past a
 //! deadline hears that we are busy. Where a group fails, each of its writes runs alone, so that a bad
 //! one fails by itself. When nothing waits, the writer brings the search index up to date.
+//!
+//! The same on both engines. A server may go away: a group that it has certainly not kept waits for it
+//! to come back, for as long as a sender waits for room.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::readers::{LogBound, Readers};
+use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
+use super::readers::LogBound;
 use super::{Reader, Tx, sqlite};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
@@ -33,12 +36,63 @@ const INDEX_SLICE: usize = 1_024;
 /// Conversations that wait to be indexed past which indexing no longer waits for a pause: a search
 /// reads all of them, which takes some 50 ms for this many.
 const INDEX_DEBT: u64 = 5_000;
+/// How often a node of several looks for rows that another left to be indexed and did not live to index.
+const LOOK_ROUND: Duration = Duration::from_secs(10);
+/// Attempts of a group that other nodes get in the way of, and then of each of its writes alone.
+const ATTEMPTS_TOGETHER: u32 = 3;
+const ATTEMPTS_ALONE: u32 = 6;
+/// How long a write waits before it tries again, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The connection of the writer.
+pub(super) enum Seat {
+    Sqlite { connection: Connection, log: LogBound },
+    Postgres(Box<WriterSession>),
+}
+
+impl Seat {
+    /// Runs `work` in a write transaction that is undone when it fails.
+    fn transaction<T>(&mut self, ids: &IdBlocks, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T, Undone> {
+        let settled = |tx: &Tx<'_>| {
+            let done = work(tx)?;
+            tx.settle()?;
+            Ok(done)
+        };
+        match self {
+            Self::Sqlite { connection, log } => {
+                let done =
+                    sqlite::transaction(connection, |connection| settled(&Tx::new(Reader::Sqlite(connection), ids)));
+                log.hold(connection);
+                done.map_err(|error| {
+                    // The blocks that it took are not ours.
+                    ids.forget();
+                    Undone { trouble: None, error }
+                })
+            }
+            Self::Postgres(session) => {
+                session.transaction(ids, settled).map_err(|ServerUndone { trouble, error }| Undone { trouble, error })
+            }
+        }
+    }
+
+    /// Whether other nodes write to the same database.
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// A transaction of which nothing was kept; or, where the database is not available and there is no
+/// trouble to mend, one of which nobody knows.
+struct Undone {
+    trouble: Option<Trouble>,
+    error: Error,
+}
 
 /// What a job says of its run within a group.
 enum Applied {
     /// It did what it should, or failed before it wrote anything.
     Kept,
-    /// It wrote and then failed: the group must be undone.
+    /// It wrote, or asked the server for what it refused, and then failed: the group must be undone.
     Broken,
 }
 
@@ -67,15 +121,21 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, readers: Arc<Readers>, config: &StoreConfig) -> Result<Self> {
+    pub(super) fn start(seat: Seat, config: &StoreConfig) -> Result<Self> {
         let (sender, receiver) = channel();
-        let pending = Arc::new(AtomicU64::new(search::count_pending(&Reader::Sqlite(&connection))?));
+        let waiting = match &seat {
+            Seat::Sqlite { connection, .. } => search::count_pending(&Reader::Sqlite(connection))?,
+            // Enough to have a look; the first look counts.
+            Seat::Postgres(_) => 1,
+        };
+        let pending = Arc::new(AtomicU64::new(waiting));
         let mut desk = Desk {
-            connection,
-            log: LogBound::new(readers),
+            seat,
             ids: IdBlocks::default(),
             pending: Arc::clone(&pending),
             index: config.search_index,
+            patience: config.queue_patience,
+            missing_since: None,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -145,7 +205,7 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T> + Send> Job for Call<T, F> {
     fn apply(&mut self, tx: &Tx<'_>) -> Applied {
         let before = tx.changes();
         let result = (self.write)(tx);
-        let broken = result.is_err() && tx.changes() != before;
+        let broken = result.is_err() && (tx.changes() != before || tx.is_spoilt());
         self.result = Some(result);
         if broken { Applied::Broken } else { Applied::Kept }
     }
@@ -162,68 +222,76 @@ impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T> + Send> Job for Call<T, F> {
 }
 
 impl Tx<'_> {
-    /// Rows changed on this connection so far: tells whether a failed job had written.
+    /// Rows changed on this connection so far, or statements that change some: tells whether a failed job had written.
     pub(super) fn changes(&self) -> u64 {
         match &self.reader {
             Reader::Sqlite(connection) => connection.total_changes(),
+            Reader::Postgres(transaction) => transaction.changes(),
+        }
+    }
+
+    /// Whether the engine will take no more in this transaction.
+    fn is_spoilt(&self) -> bool {
+        match &self.reader {
+            Reader::Sqlite(_) => false,
+            Reader::Postgres(transaction) => transaction.trouble().is_some(),
         }
     }
 }
 
-/// Why a transaction was rolled back.
-enum Undone {
-    /// One of its jobs wrote and then failed; it remembers its error.
-    ByJob,
+/// How a group ended.
+enum Ended {
+    Kept,
+    /// One of its jobs failed after it had written; each job remembers its result.
+    Broken(Option<Trouble>),
     /// It could not begin or commit.
-    ByEngine(Error),
-}
-
-impl Undone {
-    /// What the only job of the transaction is told.
-    fn alone(self) -> Result<()> {
-        match self {
-            Self::ByJob => Ok(()),
-            Self::ByEngine(error) => Err(error),
-        }
-    }
+    Undone(Undone),
 }
 
 /// The writer's thread.
 struct Desk {
-    connection: Connection,
-    log: LogBound,
+    seat: Seat,
     ids: IdBlocks,
     pending: Arc<AtomicU64>,
     index: bool,
+    /// How long a write waits for a server that went away.
+    patience: Duration,
+    /// Since when it is away.
+    missing_since: Option<Instant>,
 }
 
 impl Desk {
     fn run(&mut self, queue: &Receiver<Queued>) {
         loop {
-            let first = if self.index && self.debt() > 0 {
-                match queue.recv_timeout(QUIET) {
+            let pause = match (self.index && self.debt() > 0, self.seat.is_shared()) {
+                (true, _) => Some(QUIET),
+                (false, true) if self.index => Some(LOOK_ROUND),
+                (false, _) => None,
+            };
+            let first = match pause {
+                Some(pause) => match queue.recv_timeout(pause) {
                     Ok(first) => first,
                     Err(RecvTimeoutError::Timeout) => {
                         self.index_while_quiet(queue);
                         continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => break,
-                }
-            } else {
-                match queue.recv() {
+                },
+                None => match queue.recv() {
                     Ok(first) => first,
                     Err(_) => break,
-                }
+                },
             };
             self.group(first, queue);
-            self.log.hold(&self.connection);
             if self.index && self.debt() > INDEX_DEBT {
                 self.index_slice();
             }
         }
-        // Fold the log into the database, so that a copy of one file is a copy of everything.
-        if let Err(error) = self.connection.execute_batch("pragma wal_checkpoint(truncate)") {
-            tracing::warn!(%error, "the write-ahead log stays beside the database");
+        if let Seat::Sqlite { connection, .. } = &self.seat {
+            // Fold the log into the database, so that a copy of one file is a copy of everything.
+            if let Err(error) = connection.execute_batch("pragma wal_checkpoint(truncate)") {
+                tracing::warn!(%error, "the write-ahead log stays beside the database");
+            }
         }
     }
 
@@ -245,54 +313,92 @@ impl Desk {
         }
         let alone = group.len() == 1;
         match self.commit(&mut group) {
-            Ok(()) => group.into_iter().for_each(|queued| queued.job.answer(Ok(()))),
-            Err(undone) if alone => {
-                if let Some(queued) = group.pop() {
-                    queued.job.answer(undone.alone());
-                }
+            Ended::Kept => group.into_iter().for_each(|queued| queued.job.answer(Ok(()))),
+            // Nobody knows what became of it: doing it again might store it twice.
+            Ended::Undone(Undone { trouble: None, error: Error::Unavailable { why } }) => Self::refuse(group, &why),
+            ended if alone || matches!(ended.trouble(), Some(Trouble::Lost | Trouble::Contended)) => {
+                self.again(group, ended);
             }
-            Err(_) => {
-                for queued in group {
-                    let mut single = [queued];
-                    let done = self.commit(&mut single).or_else(|undone| undone.alone());
-                    let [queued] = single;
-                    queued.job.answer(done);
+            _ => group.into_iter().for_each(|queued| {
+                let mut single = vec![queued];
+                let ended = self.commit(&mut single);
+                self.again(single, ended);
+            }),
+        }
+    }
+
+    /// Runs a group as long as what was in its way may pass, and answers its jobs.
+    fn again(&mut self, mut group: Vec<Queued>, mut ended: Ended) {
+        let attempts = if group.len() > 1 { ATTEMPTS_TOGETHER } else { ATTEMPTS_ALONE };
+        let mut attempt = 1;
+        loop {
+            let may_pass = match ended.trouble() {
+                // Counted from the first write that missed the server, so that those behind it do not wait longer.
+                Some(Trouble::Lost) => self.missing_since.get_or_insert_with(Instant::now).elapsed() < self.patience,
+                Some(Trouble::Contended) => attempt < attempts,
+                Some(Trouble::Failed) | None => false,
+            };
+            if !may_pass {
+                break;
+            }
+            std::thread::sleep(FIRST_PAUSE * attempt.min(10));
+            attempt += 1;
+            ended = self.commit(&mut group);
+        }
+        match ended {
+            // Those that failed by themselves remember how.
+            Ended::Kept | Ended::Broken(None) => group.into_iter().for_each(|queued| queued.job.answer(Ok(()))),
+            Ended::Broken(Some(Trouble::Lost)) => Self::refuse(group, "the connection was lost, and did not come back"),
+            Ended::Undone(Undone { error: Error::Unavailable { why }, .. }) => Self::refuse(group, &why),
+            Ended::Broken(Some(_)) | Ended::Undone(_) if group.len() > 1 => group.into_iter().for_each(|queued| {
+                let mut single = vec![queued];
+                let ended = self.commit(&mut single);
+                self.again(single, ended);
+            }),
+            Ended::Broken(Some(_)) => group.into_iter().for_each(|queued| queued.job.answer(Ok(()))),
+            Ended::Undone(Undone { error, .. }) => {
+                if let Some(queued) = group.pop() {
+                    queued.job.answer(Err(error));
                 }
             }
         }
     }
 
+    /// Tells everybody that the database is not there.
+    fn refuse(group: Vec<Queued>, why: &str) {
+        group.into_iter().for_each(|queued| queued.job.answer(Err(Error::Unavailable { why: why.to_owned() })));
+    }
+
     /// One transaction for all of them, or none of it.
-    fn commit(&mut self, group: &mut [Queued]) -> Result<(), Undone> {
-        let ids = &self.ids;
-        let mut broken = false;
-        let done = sqlite::transaction(&self.connection, |connection| {
-            let tx = Tx { reader: Reader::Sqlite(connection), ids, pending: Cell::new(0) };
+    fn commit(&mut self, group: &mut [Queued]) -> Ended {
+        let mut broken = None;
+        let done = self.seat.transaction(&self.ids, |tx| {
             for queued in group.iter_mut() {
-                if let Applied::Broken = queued.job.apply(&tx) {
-                    broken = true;
+                if let Applied::Broken = queued.job.apply(tx) {
+                    broken = Some(());
                     return Err(Error::Closed);
                 }
             }
             Ok(tx.pending.get())
         });
-        match done {
-            Ok(pending) => {
+        match (done, broken) {
+            (Ok(pending), _) => {
                 self.pending.fetch_add(pending, Ordering::Relaxed);
-                Ok(())
+                self.missing_since = None;
+                Ended::Kept
             }
-            Err(error) => {
-                self.ids.forget();
-                Err(if broken { Undone::ByJob } else { Undone::ByEngine(error) })
-            }
+            (Err(undone), Some(())) => Ended::Broken(undone.trouble),
+            (Err(undone), None) => Ended::Undone(undone),
         }
     }
 
     fn index_while_quiet(&mut self, queue: &Receiver<Queued>) {
-        while self.debt() > 0 && self.index_slice() {
+        // A shared index may have been left behind by others: only a look can tell.
+        let mut look = self.seat.is_shared() || self.debt() > 0;
+        while look && self.index_slice() {
             match queue.try_recv() {
                 Ok(first) => return self.group(first, queue),
-                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Empty) => look = self.debt() > 0,
                 Err(TryRecvError::Disconnected) => return,
             }
         }
@@ -300,12 +406,11 @@ impl Desk {
 
     /// Indexes a slice of what is pending; false where there was nothing or it failed.
     fn index_slice(&mut self) -> bool {
-        let (ids, debt) = (&self.ids, self.debt());
-        let done = sqlite::transaction(&self.connection, |connection| {
-            let tx = Tx { reader: Reader::Sqlite(connection), ids, pending: Cell::new(0) };
-            let indexed = search::index_pending(&tx, INDEX_SLICE)?;
+        let debt = self.debt();
+        let done = self.seat.transaction(&self.ids, |tx| {
+            let indexed = search::index_pending(tx, INDEX_SLICE)?;
             // Another process may have written, or indexed, meanwhile.
-            let exact = if indexed >= debt { Some(search::count_pending(&tx)?) } else { None };
+            let exact = if indexed == 0 || indexed >= debt { Some(search::count_pending(tx)?) } else { None };
             Ok((indexed, exact))
         });
         match done {
@@ -314,11 +419,24 @@ impl Desk {
                 self.pending.store(left, Ordering::Relaxed);
                 indexed > 0
             }
-            Err(error) => {
-                self.ids.forget();
+            Err(Undone { error: Error::Unavailable { why }, .. }) => {
+                tracing::warn!(why, "the search index waits for the database");
+                false
+            }
+            Err(Undone { error, .. }) => {
                 tracing::error!(%error, "the search index could not be brought up to date; searches read what is missing");
                 false
             }
+        }
+    }
+}
+
+impl Ended {
+    fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Kept => None,
+            Self::Broken(trouble) => *trouble,
+            Self::Undone(undone) => undone.trouble,
         }
     }
 }

@@ -28,10 +28,10 @@ pub(crate) async fn a_minted_key_speaks_for_its_agent(world: World) {
         expires_at: None,
         revoked: false,
     };
-    assert_eq!(store.identify(&write.key.hash()).unwrap(), Some(identity));
-    assert_eq!(store.identify(&read.key.hash()).unwrap().unwrap().role, Role::Read);
-    assert_eq!(store.identify(&ApiKey::from_random([7; 16]).hash()).unwrap(), None);
-    let keys = store.list_keys().unwrap();
+    assert_eq!(store.identify(&write.key.hash()).await.unwrap(), Some(identity));
+    assert_eq!(store.identify(&read.key.hash()).await.unwrap().unwrap().role, Role::Read);
+    assert_eq!(store.identify(&ApiKey::from_random([7; 16]).hash()).await.unwrap(), None);
+    let keys = store.list_keys().await.unwrap();
     let listed: Vec<_> = keys.iter().map(|key| (key.id.0, key.agent.as_str(), key.name.as_deref())).collect();
     assert_eq!(listed, [(1, "helpdesk", Some("ci")), (2, "helpdesk", None), (3, "sales", None)]);
     assert_eq!(keys[0].hint, write.key.hint());
@@ -40,12 +40,12 @@ pub(crate) async fn a_minted_key_speaks_for_its_agent(world: World) {
 pub(crate) async fn a_revoked_key_stays_revoked(world: World) {
     let minted = world.store.mint_key("helpdesk", Role::Write, None).await.unwrap();
     world.store.revoke_key(KeyId(1)).await.unwrap();
-    let first = world.store.list_keys().unwrap();
+    let first = world.store.list_keys().await.unwrap();
     world.clock.advance_micros(5);
     world.store.revoke_key(KeyId(1)).await.unwrap();
 
-    assert!(world.store.identify(&minted.key.hash()).unwrap().unwrap().revoked);
-    assert_eq!(world.store.list_keys().unwrap(), first);
+    assert!(world.store.identify(&minted.key.hash()).await.unwrap().unwrap().revoked);
+    assert_eq!(world.store.list_keys().await.unwrap(), first);
     assert_eq!(missing(world.store.revoke_key(KeyId(99)).await), Missing::Row);
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn a_key_belongs_to_one_agent_for_good(world: World) {
 
     assert_eq!((again.agent, again.agent_is_new), (AgentId(1), false));
     assert_eq!(refused(elsewhere), json!({"key": ["This key belongs to another agent."]}));
-    assert_eq!(world.store.list_keys().unwrap().len(), 1);
+    assert_eq!(world.store.list_keys().await.unwrap().len(), 1);
     assert_eq!(world.bot("sales").await.agent, AgentId(2));
 }
 
@@ -70,10 +70,10 @@ pub(crate) async fn a_bootstrap_key_is_taken_by_an_empty_store_alone(world: Worl
     assert!(!world.store.bootstrap_key(second.clone()).await.unwrap());
     assert!(!world.store.bootstrap_key(first.clone()).await.unwrap());
 
-    let identity = world.store.identify(&first.hash()).unwrap().unwrap();
+    let identity = world.store.identify(&first.hash()).await.unwrap().unwrap();
     assert_eq!((identity.role, identity.name.as_deref()), (Role::Write, Some("bootstrap")));
-    assert_eq!(world.store.me(&identity).unwrap().agent_name, "default");
-    assert_eq!(world.store.identify(&second.hash()).unwrap(), None);
+    assert_eq!(world.store.me(&identity).await.unwrap().agent_name, "default");
+    assert_eq!(world.store.identify(&second.hash()).await.unwrap(), None);
 }
 
 pub(crate) async fn an_agent_begins_with_two_environments(world: World) {
@@ -81,8 +81,8 @@ pub(crate) async fn an_agent_begins_with_two_environments(world: World) {
     let minted = world.store.mint_key("helpdesk", Role::Read, None).await.unwrap();
     bot.store.add_environment(bot.agent, " Staging  EU ", false).await.unwrap();
 
-    let identity = world.store.identify(&minted.key.hash()).unwrap().unwrap();
-    let me = json(&world.store.me(&identity).unwrap());
+    let identity = world.store.identify(&minted.key.hash()).await.unwrap().unwrap();
+    let me = json(&world.store.me(&identity).await.unwrap());
 
     let environment = |id: i64, slug: &str, name: &str, is_production: bool| {
         let at = "2026-03-02T09:15:00Z";
@@ -126,10 +126,10 @@ pub(crate) async fn another_agents_rows_are_not_there(world: World) {
 
     assert_eq!(missing(store.fetch_conversation(them, id.into()).await), Missing::Row);
     assert_eq!(missing(store.fetch_conversation(them, "c".into()).await), Missing::Row);
-    assert_eq!(missing(store.fetch_message(them, message.id)), Missing::Row);
+    assert_eq!(missing(store.fetch_message(them, message.id).await), Missing::Row);
     assert_eq!(missing(store.conversation_attachments(them, id).await), Missing::Row);
     assert_eq!(missing(store.fetch_file(them, id, file.id).await.map(|file| file.filename)), Missing::Row);
-    assert_eq!(missing(store.lookup(them, "c")), Missing::Conversation);
+    assert_eq!(missing(store.lookup(them, "c").await), Missing::Conversation);
     assert_eq!(missing(store.mark_conversation(them, id, true).await), Missing::Row);
     assert_eq!(missing(store.rename_conversation(them, id, "mine".to_owned()).await), Missing::Row);
     assert_eq!(missing(store.update_conversation(them, id, nothing).await), Missing::Row);

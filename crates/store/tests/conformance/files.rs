@@ -50,7 +50,7 @@ pub(crate) async fn files_for_a_message_leave_its_time_and_metadata_alone(world:
     assert_eq!(ended, json!("2026-03-02T09:15:01Z"));
     let names: Vec<_> = messages[0]["attachments"].as_array().unwrap().iter().map(|file| &file["filename"]).collect();
     assert_eq!(names, ["photo.png", "bill.pdf"]);
-    assert_eq!(json(&bot.store.fetch_message(bot.agent, message.id).unwrap()), messages[0]);
+    assert_eq!(json(&bot.store.fetch_message(bot.agent, message.id).await.unwrap()), messages[0]);
 }
 
 pub(crate) async fn a_message_of_another_conversation_is_not_found(world: World) {
@@ -69,7 +69,7 @@ pub(crate) async fn a_message_of_another_conversation_is_not_found(world: World)
     assert_eq!(missing(stranger), Missing::Message(1));
     assert_eq!(missing(unknown), Missing::Message(77));
     bot.receives(event(both(1, "d"), 2, files(Some(message), &[PHOTO]))).await;
-    assert_eq!(bot.store.fetch_message(bot.agent, message).unwrap().attachments.len(), 1);
+    assert_eq!(bot.store.fetch_message(bot.agent, message).await.unwrap().attachments.len(), 1);
     assert_eq!(bot.list(crate::world::all()).await, ["d", "c"]);
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn resent_files_are_stored_once(world: World) {
 
     assert!(first.created && !again.created && other.created && late.created);
     assert_eq!(again.value, first.value);
-    assert_eq!(bot.store.fetch_message(bot.agent, message).unwrap().attachments.len(), 6);
+    assert_eq!(bot.store.fetch_message(bot.agent, message).await.unwrap().attachments.len(), 6);
 }
 
 pub(crate) async fn bytes_come_back_and_equal_ones_are_kept_once(world: World) {

@@ -653,7 +653,7 @@ async fn compare(bot: &Bot, model: &Model, questions: &[Question]) {
     }
 }
 
-pub(crate) fn any_history_ends_as_the_contract_says(world: fn() -> World) {
+pub(crate) fn any_history_ends_as_the_contract_says(world: fn() -> Option<World>) {
     // More of them, now and then: PROPTEST_CASES=2000.
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { 48 };
     let config = Config {
@@ -666,7 +666,8 @@ pub(crate) fn any_history_ends_as_the_contract_says(world: fn() -> World) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = TestRunner::new(config).run(&histories, |(ops, questions)| {
         runtime.block_on(async {
-            let mut world = world();
+            // Where the engine is not there, there is nothing to tell.
+            let Some(mut world) = world() else { return };
             let mut bot = world.bot("helpdesk").await;
             let mut model = Model::default();
             for op in &ops {

@@ -27,7 +27,7 @@ pub(crate) async fn reopening_keeps_everything(world: World) {
     assert_eq!((bot.fetch("c").await, bot.fetch("gone").await), before);
     assert_eq!(bot.list(all()).await, ["c"]);
     assert_eq!(bot.search("hello").await, ["c"]);
-    assert_eq!(world.store.identify(&key.hash()).unwrap().unwrap().agent, bot.agent);
+    assert_eq!(world.store.identify(&key.hash()).await.unwrap().unwrap().agent, bot.agent);
     assert_eq!(world.store.secret("links").await.unwrap(), secret);
     assert_ne!(world.store.secret("other").await.unwrap(), secret);
     let bytes = world.store.fetch_file(bot.agent, file.conversation, file.id).await.unwrap().bytes;

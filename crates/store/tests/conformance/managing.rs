@@ -109,8 +109,8 @@ pub(crate) async fn the_trash_hides_from_lists_and_lookup_and_nowhere_else(world
     assert_eq!(bot.fetch(1).await, expected);
     assert_eq!(bot.list(all()).await, ["d"]);
     assert_eq!(bot.list(ConversationFilter { include_deleted: true, ..all() }).await, ["d", "c"]);
-    assert_eq!(missing(bot.store.lookup(bot.agent, "c")), Missing::Conversation);
-    assert_eq!(json(&bot.store.lookup(bot.agent, "d").unwrap()), json!({"id": 2, "conversation_id": "d"}));
+    assert_eq!(missing(bot.store.lookup(bot.agent, "c").await), Missing::Conversation);
+    assert_eq!(json(&bot.store.lookup(bot.agent, "d").await.unwrap()), json!({"id": 2, "conversation_id": "d"}));
     bot.store.rename_conversation(bot.agent, ConversationId(1), "still".to_owned()).await.unwrap();
     assert_eq!(bot.fields("c", ["name", "is_deleted"]).await, [json!("still"), json!(true)]);
 }

@@ -89,7 +89,7 @@ async fn within_messages(bot: &Bot, text: &str) -> Vec<&'static str> {
 pub(crate) async fn a_text_is_found_before_and_after_it_is_indexed_and_without_an_index(world: World) {
     let world = world.reopened_with(|config| config.search_index = false).await;
     let bot = furnished(&world).await;
-    assert!(world.store.search_pending() > 0);
+    assert!(world.store.search_pending().await.unwrap() > 0);
     for (query, expected) in QUERIES {
         assert_eq!(within_messages(&bot, query).await, expected, "{query:?} without an index");
     }

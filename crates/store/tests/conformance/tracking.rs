@@ -278,7 +278,7 @@ pub(crate) async fn a_message_is_answered_as_it_is_fetched(world: World) {
             "button": null, "feedback": null,
         })
     );
-    let fetched = bot.store.fetch_message(bot.agent, message.id).unwrap();
+    let fetched = bot.store.fetch_message(bot.agent, message.id).await.unwrap();
     assert_eq!(fetched, *message);
     assert_eq!(fetched.metadata.as_str(), r#"{"z": 1e2, "a": [1.0, null]}"#);
     assert_eq!(bot.store.fetch_conversation(bot.agent, "c".into()).await.unwrap().messages, [fetched]);

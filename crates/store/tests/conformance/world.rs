@@ -20,6 +20,8 @@ use agentsight_store::{Appended, Error, Extent, Missing, Store, StoreConfig, Sto
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::schema::TempSchema;
+
 /// 2026-03-02T09:15:00Z, when every world begins.
 const NOON: Timestamp = Timestamp(1_772_442_900_000_000);
 
@@ -31,12 +33,17 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 /// Where an engine keeps what it is given.
 enum Place {
     Folder(TempDir),
+    Schema(TempSchema, TempDir),
 }
 
 impl Place {
     fn open(&self, config: &StoreConfig) -> Store {
         match self {
             Self::Folder(folder) => Store::open(folder.path(), config).unwrap(),
+            Self::Schema(schema, folder) => {
+                Store::open(folder.path(), &StoreConfig { database: Some(schema.database()), ..config.clone() })
+                    .unwrap()
+            }
         }
     }
 }
@@ -49,13 +56,26 @@ pub(crate) struct World {
 }
 
 /// SQLite as in life: a file, with its log beside it.
-pub(crate) fn temp_sqlite() -> World {
-    let clock = Clock::fixed(NOON);
-    let place = Place::Folder(tempfile::tempdir().unwrap());
-    World { store: place.open(&StoreConfig { clock: clock.clone(), ..StoreConfig::default() }), clock, place }
+pub(crate) fn temp_sqlite() -> Option<World> {
+    Some(World::at(Place::Folder(tempfile::tempdir().unwrap())))
+}
+
+/// A schema of its own on the server that the tests were given, if they were given one.
+pub(crate) fn temp_postgres() -> Option<World> {
+    Some(World::at(Place::Schema(TempSchema::new()?, tempfile::tempdir().unwrap())))
 }
 
 impl World {
+    fn at(place: Place) -> Self {
+        let clock = Clock::fixed(NOON);
+        World { store: place.open(&StoreConfig { clock: clock.clone(), ..StoreConfig::default() }), clock, place }
+    }
+
+    /// Another opening of the same store: on PostgreSQL another node, on SQLite another process.
+    pub(crate) fn neighbour(&self) -> Store {
+        self.place.open(&StoreConfig { clock: self.clock.clone(), ..StoreConfig::default() })
+    }
+
     /// The bot of this name, with its two environments.
     pub(crate) async fn bot(&self, name: &str) -> Bot {
         let minted = self.store.mint_key(name, Role::Write, None).await.unwrap();
@@ -80,7 +100,7 @@ impl World {
     /// Waits until the search index holds everything.
     pub(crate) async fn indexed(&self) {
         let all = async {
-            while self.store.search_pending() > 0 {
+            while self.store.search_pending().await.unwrap() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

@@ -1,0 +1,194 @@
+//! PostgreSQL: sessions, statements, what its errors mean. Nobody outside `engine` knows of it.
+//!
+//! Each session is a thread of its own on which its connection lives. Reads take the session that was
+//! used last, up to a number of them; the writer has one, and a second connection for ids.
+
+mod address;
+mod opening;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_postgres::types::FromSql;
+
+pub use address::DatabaseUrl;
+pub(crate) use session::Transaction;
+pub(super) use session::{Trouble, Undone};
+
+use super::writer::{Seat, Writer};
+use super::{Reader, Tx, damaged};
+use crate::error::{Error, Result};
+use crate::ids::IdBlocks;
+use crate::{DatabaseConfig, StoreConfig};
+use session::{Session, Target};
+
+/// Work for a session's thread.
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// The engine that is a server: reading sessions, one writer.
+pub(crate) struct Postgres {
+    target: Arc<Target>,
+    /// Reads at once.
+    turns: Arc<Semaphore>,
+    sessions: u32,
+    /// Long reads at once; short ones do not wait behind them.
+    apart: Semaphore,
+    /// Threads of sessions that have nothing to do, the one used last at the end.
+    idle: Arc<Mutex<Vec<mpsc::UnboundedSender<Job>>>>,
+    /// How long a read waits for its turn.
+    patience: Duration,
+    query_time: Duration,
+    writer: Writer,
+}
+
+impl Postgres {
+    pub(super) fn open(database: &DatabaseConfig, config: &StoreConfig) -> Result<Self> {
+        let address = address::Address::of(&database.url).map_err(Error::Open)?;
+        let tls = address.tls().map_err(Error::Open)?;
+        let target = Arc::new(Target {
+            address,
+            tls,
+            connect_time: database.connect_time,
+            slow_query: database.slow_query,
+            query_time: config.query_time,
+            pause: Mutex::default(),
+        });
+        let now = config.clock.now();
+        // A thread of its own, because a runtime cannot be entered from within another.
+        let opening = Arc::clone(&target);
+        let opened = std::thread::spawn(move || {
+            let mut session = Session::new(opening)?;
+            opening::open(&mut session, now)?;
+            Ok::<_, Error>(session)
+        });
+        let session =
+            opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;
+        let sessions = u32::try_from(database.connections.clamp(1, 1_000)).unwrap_or(1_000);
+        Ok(Self {
+            target,
+            turns: Arc::new(Semaphore::new(sessions as usize)),
+            sessions,
+            apart: Semaphore::new(config.readers.clamp(1, (sessions as usize).saturating_sub(1).max(1))),
+            idle: Arc::default(),
+            patience: config.queue_patience,
+            query_time: config.query_time,
+            writer: Writer::start(Seat::Postgres(Box::new(WriterSession(session))), config)?,
+        })
+    }
+
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Reads in one snapshot on a session.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(None, read).await
+    }
+
+    /// The same within the time that a query may take.
+    pub(super) async fn read_apart<T: Send + 'static>(
+        &self,
+        read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.apart.acquire().await.map_err(|_| Error::Closed)?;
+        self.run(Some(self.query_time), read).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        limit: Option<Duration>,
+        mut read: impl FnMut(&Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| Error::Busy { retry_after: self.patience })?
+            .map_err(|_| Error::Closed)?;
+        let idle = self.idle.lock().pop();
+        let thread = match idle {
+            Some(thread) => thread,
+            None => self.hire()?,
+        };
+        let (reply, answer) = oneshot::channel();
+        let (idle, back) = (Arc::clone(&self.idle), thread.clone());
+        let job = move |session: &mut Session| {
+            session.read(limit, &mut |transaction| read(&Reader::Postgres(transaction)), |result| {
+                // Whoever asked may have gone.
+                let _ = reply.send(result);
+            });
+            idle.lock().push(back);
+            drop(turn);
+        };
+        thread.send(Box::new(job)).map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Starts a session's thread.
+    fn hire(&self) -> Result<mpsc::UnboundedSender<Job>> {
+        let (thread, mut jobs) = mpsc::unbounded_channel::<Job>();
+        let target = Arc::clone(&self.target);
+        let work = move || {
+            let mut session = match Session::new(target) {
+                Ok(session) => session,
+                Err(error) => return tracing::error!(%error, "a database session did not start"),
+            };
+            // Waiting on the session's own runtime, so that a connection that ends is noticed meanwhile.
+            while let Some(job) = session.block_on(jobs.recv()) {
+                job(&mut session);
+            }
+        };
+        std::thread::Builder::new()
+            .name("store-reader".to_owned())
+            .spawn(work)
+            .map_err(|e| Error::Engine(format!("cannot start a database session: {e}").into()))?;
+        Ok(thread)
+    }
+
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+        // Every session has come back when all turns are ours.
+        let all = self.turns.acquire_many(self.sessions).await;
+        self.turns.close();
+        drop(all);
+        self.idle.lock().clear();
+    }
+}
+
+/// The session of the one writer.
+pub(super) struct WriterSession(Session);
+
+impl WriterSession {
+    /// Runs `work` in a write transaction that is undone when it fails.
+    pub(super) fn transaction<T>(
+        &mut self,
+        ids: &IdBlocks,
+        work: impl FnOnce(&Tx<'_>) -> Result<T>,
+    ) -> Result<T, Undone> {
+        self.0.write(|transaction| work(&Tx::new(Reader::Postgres(transaction), ids)))
+    }
+}
+
+fn value<'r, T: FromSql<'r>>(row: &'r tokio_postgres::Row, column: usize) -> Result<Option<T>> {
+    row.try_get(column).map_err(|_| damaged(column))
+}
+
+pub(super) fn int(row: &tokio_postgres::Row, column: usize) -> Result<i64> {
+    opt_int(row, column)?.ok_or_else(|| damaged(column))
+}
+
+pub(super) fn opt_int(row: &tokio_postgres::Row, column: usize) -> Result<Option<i64>> {
+    value(row, column)
+}
+
+pub(super) fn opt_text(row: &tokio_postgres::Row, column: usize) -> Result<Option<&str>> {
+    value(row, column)
+}
+
+pub(super) fn blob(row: &tokio_postgres::Row, column: usize) -> Result<&[u8]> {
+    value(row, column)?.ok_or_else(|| damaged(column))
+}

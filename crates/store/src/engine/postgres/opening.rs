@@ -1,0 +1,188 @@
+//! What happens before a database is used: is it there, is it ours, is its schema up to date.
+//!
+//! Every answer is one sentence that says what is wrong and what would help.
+
+use agentsight_model::time::Timestamp;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::address::Address;
+use super::session::{Session, failure, quoted};
+use crate::engine::dialect;
+use crate::error::{Error, Result};
+use crate::schema::MIGRATIONS;
+
+/// The oldest server whose `pg_current_xact_id` tells us what became of a commit.
+const OLDEST_SERVER: i64 = 13;
+/// Names our advisory lock among those of other programs.
+const LOCK: i64 = 0x6167_656e_7473_6967;
+
+/// Checks the server and brings its schema up to date.
+pub(super) fn open(session: &mut Session, now: Timestamp) -> Result<()> {
+    let target = session.target();
+    let connected = session
+        .block_on(async { tokio::time::timeout(target.connect_time, super::session::connect(&target, "")).await });
+    let client = match connected {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => return Err(Error::Open(explain(&target.address, &error))),
+        Err(_) => {
+            let (place, time) = (target.address.place(), target.connect_time.as_secs());
+            return Err(Error::Open(format!(
+                "the database at {place} did not answer within {time} s; is the address right?"
+            )));
+        }
+    };
+    session.block_on(prepare(&client, &target.address, now))
+}
+
+fn explain(address: &Address, error: &tokio_postgres::Error) -> String {
+    let (place, user, database) = (address.place(), address.user(), address.database());
+    if let Some(seen) = error.as_db_error() {
+        return match *seen.code() {
+            SqlState::INVALID_PASSWORD => format!("the database at {place} does not take this password of user {user}"),
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                format!("the database at {place} does not let user {user} in: {}", seen.message())
+            }
+            SqlState::INVALID_CATALOG_NAME => {
+                format!("there is no database {database} at {place}; make it with: createdb {database}")
+            }
+            SqlState::TOO_MANY_CONNECTIONS => {
+                format!("the database at {place} has no connection left; raise its max_connections, or close some")
+            }
+            SqlState::CANNOT_CONNECT_NOW => {
+                format!("the database at {place} is starting or stopping ({}); try again in a moment", seen.message())
+            }
+            SqlState::INSUFFICIENT_PRIVILEGE => {
+                format!("user {user} may not connect to the database {database} at {place}: {}", seen.message())
+            }
+            _ => format!("the database at {place} refuses the connection: {}", seen.message()),
+        };
+    }
+    let why = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    format!("the database at {place} cannot be reached: {why}")
+}
+
+async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<()> {
+    check_server(client, address).await?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if address.schema.is_none() && version(client, address).await? == known {
+        return Ok(());
+    }
+    let engine = |error: tokio_postgres::Error| explain_step(address, &error);
+    // Nodes that start together wait here for the first of them, however long it takes; the lock is gone with
+    // the connection. One that was ended half-way has left whole steps behind.
+    client.batch_execute("set statement_timeout = 0").await.map_err(engine)?;
+    client.execute_typed("select pg_advisory_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(engine)?;
+    if let Some(schema) = &address.schema {
+        make_schema(client, schema).await.map_err(engine)?;
+    }
+    let from = version(client, address).await?;
+    for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= from) {
+        let name = migration.name.replace('\'', "''");
+        let text = format!(
+            "begin;
+             create table if not exists migrations (version bigint primary key, name text not null, applied_at bigint not null);
+             {}
+             {}
+             insert into migrations (version, name, applied_at) values ({number}, '{name}', {});
+             commit",
+            dialect::schema(migration.shared),
+            migration.postgres,
+            now.0
+        );
+        if let Err(error) = client.batch_execute(&text).await {
+            return Err(engine(error));
+        }
+        tracing::debug!(number, name = migration.name, "schema migrated");
+    }
+    Ok(())
+}
+
+/// Takes the schema that the address names, making it when it is missing.
+async fn make_schema(client: &Client, schema: &str) -> Result<(), tokio_postgres::Error> {
+    const IS_THERE: &str = "select 1 from pg_namespace where nspname = $1";
+    // Even where it is there already, `create … if not exists` wants the right to make one.
+    if client.query_typed(IS_THERE, &[(&schema, Type::TEXT)]).await?.is_empty() {
+        client.batch_execute(&format!("create schema {}", quoted(schema))).await?;
+    }
+    Ok(())
+}
+
+async fn check_server(client: &Client, address: &Address) -> Result<()> {
+    const SERVER: &str = "select current_setting('server_version_num')::bigint / 10000, pg_is_in_recovery(), current_setting('server_encoding')";
+    let place = address.place();
+    let rows = client.query_typed(SERVER, &[]).await.map_err(|error| explain_step(address, &error))?;
+    let row = rows.first().ok_or_else(|| Error::Open(format!("the database at {place} answers nothing")))?;
+    let server: i64 = row.try_get(0).unwrap_or(0);
+    if server < OLDEST_SERVER {
+        return Err(Error::Open(format!(
+            "the database at {place} is PostgreSQL {server}; AgentSight needs {OLDEST_SERVER} or newer"
+        )));
+    }
+    if row.try_get(1).unwrap_or(false) {
+        return Err(Error::Open(format!("the database at {place} is a standby that only reads; name the primary")));
+    }
+    let encoding: &str = row.try_get(2).unwrap_or_default();
+    if encoding != "UTF8" {
+        let database = address.database();
+        return Err(Error::Open(format!(
+            "the database {database} at {place} keeps texts as {encoding}; make one with: createdb --encoding=UTF8 --template=template0 {database}"
+        )));
+    }
+    Ok(())
+}
+
+/// The version of the schema, 0 for none. Refuses a schema of another program, or of a newer version of this one.
+async fn version(client: &Client, address: &Address) -> Result<i64> {
+    const TABLES: &str = "select current_schema(),
+        (select count(*) from pg_tables where schemaname = current_schema()),
+        (select count(*) from information_schema.columns where table_schema = current_schema() and table_name = 'migrations'
+            and column_name in ('version', 'name', 'applied_at'))";
+    let engine = |error: tokio_postgres::Error| explain_step(address, &error);
+    let (place, database) = (address.place(), address.database());
+    let rows = client.query_typed(TABLES, &[]).await.map_err(engine)?;
+    let schema: Option<&str> = rows.first().and_then(|row| row.try_get(0).ok().flatten());
+    let number = |column: usize| rows.first().and_then(|row| row.try_get::<_, i64>(column).ok()).unwrap_or(0);
+    let (tables, ours) = (number(1), number(2));
+    let Some(schema) = schema else {
+        return if address.schema.is_some() {
+            Ok(0)
+        } else {
+            Err(Error::Open(format!(
+                "no schema of the user's search_path exists in the database {database} at {place}; name one with ?schema="
+            )))
+        };
+    };
+    if tables == 0 {
+        return Ok(0);
+    }
+    if ours != 3 {
+        return Err(Error::Open(format!(
+            "the schema {schema} of the database {database} at {place} belongs to another program; name an empty one with ?schema="
+        )));
+    }
+    let rows = client.query_typed("select coalesce(max(version), 0) from migrations", &[]).await.map_err(engine)?;
+    let version: i64 = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0);
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version > known {
+        return Err(Error::Open(format!(
+            "the database {database} at {place} was written by a newer AgentSight (schema {version}, this program knows {known}); install that version or newer"
+        )));
+    }
+    Ok(version)
+}
+
+fn explain_step(address: &Address, error: &tokio_postgres::Error) -> Error {
+    let (place, user, database) = (address.place(), address.user(), address.database());
+    if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        let message = error.as_db_error().map_or("", |seen| seen.message());
+        return Error::Open(format!(
+            "user {user} may not make tables in the database {database} at {place} ({message}); grant it create on a schema"
+        ));
+    }
+    match failure(error).error {
+        Error::Full => Error::Full,
+        other => Error::Open(format!("the database {database} at {place} cannot be brought up to date: {other}")),
+    }
+}
