@@ -9,7 +9,7 @@ use agentsight_model::track::Target;
 
 use crate::engine::{Param, Query, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
-use crate::feedback::{feedback, feedback_columns};
+use crate::feedback::{own_feedback, own_feedback_columns};
 use crate::message::{self, Message};
 use crate::{Store, ticket, usage};
 
@@ -136,7 +136,7 @@ of_conversations!(BUTTONS: "select conversation, message, id, button_event, labe
     "conversation", "order by conversation, id");
 of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime_type, size_bytes from attachments where agent_id = ?1 and ",
     "conversation", "order by conversation, id");
-of_conversations!(FEEDBACKS: concat!("select ", feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
+of_conversations!(FEEDBACKS: concat!("select ", own_feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
 
 /// What a whole conversation is made of, in the order in which it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,10 +235,13 @@ fn find_message<'m>(messages: &'m mut [Message], id: i64, after: &mut usize) -> 
 
 /// Feedback on a conversation goes into its list, a vote onto its message.
 fn attach_feedback(agent: AgentId, row: &Row<'_>, whole: &mut [Conversation]) -> Result<()> {
-    let feedback = feedback(agent, row)?;
+    let mut feedback = own_feedback(agent, row)?;
     let Some(conversation) = feedback.conversation.and_then(|id| find_conversation(whole, id.0)) else {
         return Ok(());
     };
+    // Its environment is derived from the conversation (contract: managing §2).
+    feedback.conversation_id = Some(conversation.conversation_id.clone());
+    feedback.environment = Some(conversation.environment.clone());
     match feedback.message {
         None => conversation.feedbacks.push(feedback),
         Some(id) => {

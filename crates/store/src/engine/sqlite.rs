@@ -202,7 +202,7 @@ pub(super) fn opt_int(row: &rusqlite::Row<'_>, column: usize) -> Result<Option<i
 
 pub(super) fn opt_text<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Option<&'r str>> {
     match row.get_ref(column).map_err(|_| damaged(column))? {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| damaged(column)),
+        ValueRef::Text(bytes) => simdutf8::basic::from_utf8(bytes).map(Some).map_err(|_| damaged(column)),
         ValueRef::Null => Ok(None),
         _ => Err(damaged(column)),
     }
