@@ -278,7 +278,8 @@ fn why(trouble: &Trouble, url: &BucketUrl) -> String {
             | "InvalidAccessKeyId"
             | "AuthenticationFailed"
             | "InvalidToken"
-            | "ExpiredToken"),
+            | "ExpiredToken"
+            | "NotSignedUp"),
         ) => {
             format!("{url} refused the credentials ({code}); check the access key and the secret key")
         }

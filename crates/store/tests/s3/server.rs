@@ -38,8 +38,10 @@ struct State {
     /// `PUT /files/blobs/…`, in order.
     asked: Mutex<Vec<String>>,
     gone: AtomicBool,
-    /// Parts of large files that are taken before it goes away.
+    /// Parts of large files that are taken before the others are refused.
     parts_left: AtomicUsize,
+    /// Parts of large files that are taken before it goes away.
+    parts_to_live: AtomicUsize,
     /// Bytes of answers that are given before it goes away.
     bytes_left: AtomicUsize,
 }
@@ -76,6 +78,7 @@ impl S3Server {
             asked: Mutex::default(),
             gone: AtomicBool::new(false),
             parts_left: AtomicUsize::new(usize::MAX),
+            parts_to_live: AtomicUsize::new(usize::MAX),
             bytes_left: AtomicUsize::new(usize::MAX),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -142,6 +145,7 @@ impl S3Server {
         self.state.gone.store(gone, Ordering::SeqCst);
         if !gone {
             self.state.parts_left.store(usize::MAX, Ordering::SeqCst);
+            self.state.parts_to_live.store(usize::MAX, Ordering::SeqCst);
             self.state.bytes_left.store(usize::MAX, Ordering::SeqCst);
         }
     }
@@ -149,6 +153,11 @@ impl S3Server {
     /// Refuses the parts of large files after so many, and only those.
     pub(crate) fn takes_parts(&self, parts: usize) {
         self.state.parts_left.store(parts, Ordering::SeqCst);
+    }
+
+    /// Goes away once it has taken so many parts of large files.
+    pub(crate) fn goes_away_after_parts(&self, parts: usize) {
+        self.state.parts_to_live.store(parts, Ordering::SeqCst);
     }
 
     /// Goes away once answers have had so many bytes.
@@ -189,6 +198,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         let refusal = "<Error><Code>EntityTooLarge</Code><Message>no more</Message></Error>";
         let body = http_body_util::Full::new(Bytes::from(refusal)).map_err(|error: Infallible| match error {});
         return Ok(Response::builder().status(400).body(body.boxed_unsync()).unwrap());
+    }
+    if is_part && take(&state.parts_to_live, 1) == 0 {
+        state.gone.store(true, Ordering::SeqCst);
     }
     if state.gone.load(Ordering::SeqCst) {
         return Err(std::io::ErrorKind::ConnectionReset.into());
