@@ -80,7 +80,9 @@ impl<'a> Links<'a> {
     params(("agent" = i64, Path), ("conversation" = i64, Path), ("id" = i64, Path), ("expires" = i64, Query, description = "Seconds since 1970"), ("sig" = String, Query)),
     responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The part that `Range` asks for", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 416, description = "The file has nothing of the part", body = crate::error::Detail<'static>), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>),
+        (status = 416, description = "The file has nothing of the part", body = crate::error::Detail<'static>),
+        (status = 500, description = "The file is lost", body = crate::error::Detail<'static>),
+        (status = 503, description = "The storage of attachments is not available", body = crate::error::Detail<'static>), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>),
         (status = 404, description = "No such file", body = crate::error::Detail<'static>)),
     security(()))]
 pub(crate) async fn download(

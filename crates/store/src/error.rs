@@ -63,7 +63,7 @@ pub enum Error {
     #[error("attachment storage failed: {0}")]
     Blob(String),
     /// A row names a file that is not there.
-    #[error("the bytes of attachment {} are missing from the attachment storage", hex::encode(hash.0))]
+    #[error("the bytes of attachment {hash} are missing from the attachment storage")]
     Lost {
         /// What they would be found by.
         hash: ContentHash,
