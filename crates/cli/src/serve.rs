@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use agentsight_server::Server;
-use agentsight_store::Store;
+use agentsight_store::{Error, Store};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ServeArgs};
@@ -20,8 +20,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|e| Failure::Other(format!("no address: {e}")))?;
     let store = Store::open(&config.data_dir, &config.store)?;
-    // Rather no start than attachments that are refused one by one.
-    store.probe_attachments().await?;
+    // Rather no start than attachments that are refused one by one. A full disk still gives back what it has.
+    match store.probe_attachments().await {
+        Err(Error::Full) => tracing::error!("no space left for attachments; those that are there can be read"),
+        probed => probed?,
+    }
     if let Some(key) = config.bootstrap_key.clone()
         && store.bootstrap_key(key).await?
     {
