@@ -621,3 +621,17 @@ fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, growth: &Grow
         ],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_comes_long_after_its_file_is_refused() {
+        let kept = |ago: Duration| KeptFiles { hashes: Vec::new(), since: Instant::now().checked_sub(ago) };
+
+        assert!(KeptFiles::default().check().is_ok());
+        assert!(kept(blob::KEPT_FOR / 2).check().is_ok());
+        assert!(matches!(kept(blob::KEPT_FOR + Duration::from_secs(1)).check(), Err(Error::Busy { .. })));
+    }
+}
