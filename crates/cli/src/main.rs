@@ -1,5 +1,6 @@
 //! The `agentsight` command: arguments → configuration → one call.
 
+mod blobs;
 mod config;
 mod demo;
 mod fetch;
@@ -31,6 +32,8 @@ enum Command {
     Serve(config::ServeArgs),
     /// Make, list and revoke API keys. Works while the server runs.
     Key(key::KeyArgs),
+    /// Compare attachments with what names them, and remove those that nothing names. Works while the server runs.
+    Blobs(blobs::BlobsArgs),
     /// Fetch one whole conversation as JSON, over HTTP.
     Fetch(fetch::FetchArgs),
     /// Serve a generated workspace, and show one conversation fetched back.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(args) => serve::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Blobs(args) => blobs::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -1,5 +1,7 @@
 //! What every door writes: conversations got or made, events appended (contract: tracking-v0).
 
+use std::time::{Duration, Instant};
+
 use agentsight_model::action::ActionLog;
 use agentsight_model::attachment::{Attachment, AttachmentType, AttachmentsStored, ContentHash};
 use agentsight_model::button::Button;
@@ -21,12 +23,14 @@ use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
 use crate::ids::Kind;
 use crate::message::{ACTION_LOGS, ACTIONS, ATTACHMENTS, BUTTONS, MESSAGES, sender_code};
-use crate::{Store, counters, message, metadata, search, usage};
+use crate::{Store, blob, counters, message, metadata, search, usage};
 
 /// A body that comes again within this time is the same request (contract: tracking-v0 §9).
 const RESEND_WINDOW: i64 = 10 * Timestamp::MINUTE;
 /// What a queued write weighs beside its texts.
 const WRITE_OVERHEAD_BYTES: usize = 512;
+/// How often the files of a request are kept anew, where keeping them takes long.
+const KEEPING_ROUNDS: usize = 3;
 
 static CONVERSATIONS: Table = Table {
     name: "conversations",
@@ -86,6 +90,24 @@ pub enum Appended {
     Files(AttachmentsStored),
 }
 
+/// Files whose bytes are kept, until their rows are written.
+#[derive(Default)]
+struct KeptFiles {
+    hashes: Vec<ContentHash>,
+    /// Before the first of them was looked for.
+    since: Option<Instant>,
+}
+
+impl KeptFiles {
+    /// Refuses a row that comes so late that its file may have been taken for an orphan.
+    fn check(&self) -> Result<()> {
+        match self.since {
+            Some(since) if since.elapsed() > blob::KEPT_FOR => Err(Error::Busy { retry_after: Duration::from_secs(1) }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Store {
     /// Gets or makes a conversation. An existing one keeps what it has; only empty columns are filled.
     ///
@@ -106,22 +128,36 @@ impl Store {
     pub async fn append(&self, agent: AgentId, event: NewEvent) -> Result<Stored<Appended>> {
         let now = self.clock().now();
         let mut bytes = WRITE_OVERHEAD_BYTES + event.metadata.as_str().len();
-        let mut hashes = Vec::new();
+        let mut kept = KeptFiles::default();
         match &event.what {
             Event::Message { content, .. } => bytes += content.len(),
             Event::Action(action) => {
                 bytes += action.response.len() + action.error_message.len() + action.tools_used.as_str().len();
             }
             Event::Click(_) => {}
-            Event::Files { files, .. } => {
-                for file in files {
-                    let hash = ContentHash::of(&file.bytes);
-                    self.shared.blobs.put(hash, file.bytes.clone()).await?;
-                    hashes.push(hash);
-                }
-            }
+            Event::Files { files, .. } => kept = self.keep(files).await?,
         }
-        self.engine.write(bytes, move |tx| append(tx, agent, &event, &hashes, now)).await
+        let write = move |tx: &Tx<'_>| {
+            kept.check()?;
+            append(tx, agent, &event, &kept.hashes, now)
+        };
+        self.engine.write(bytes, write).await
+    }
+
+    /// Keeps the bytes of files, so that rows may name them.
+    async fn keep(&self, files: &[NewFile]) -> Result<KeptFiles> {
+        let hashes: Vec<_> = files.iter().map(|file| ContentHash::of(&file.bytes)).collect();
+        for _ in 0..KEEPING_ROUNDS {
+            let since = Instant::now();
+            for (file, hash) in files.iter().zip(&hashes) {
+                self.shared.blobs.put(*hash, file.bytes.clone()).await?;
+            }
+            if since.elapsed() < blob::KEPT_FOR / 2 {
+                return Ok(KeptFiles { hashes, since: Some(since) });
+            }
+            // The first of them may have been set aside by now. They are there, so another round is short.
+        }
+        Err(Error::Blob("keeping the files took too long".to_owned()))
     }
 }
 
@@ -595,4 +631,18 @@ fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestam
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_comes_long_after_its_file_is_refused() {
+        let kept = |ago: Duration| KeptFiles { hashes: Vec::new(), since: Instant::now().checked_sub(ago) };
+
+        assert!(KeptFiles::default().check().is_ok());
+        assert!(kept(blob::KEPT_FOR / 2).check().is_ok());
+        assert!(matches!(kept(blob::KEPT_FOR + Duration::from_secs(1)).check(), Err(Error::Busy { .. })));
+    }
 }

@@ -2,6 +2,7 @@
 //! remains after it was killed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, their helpers too")]
 
+mod blobs;
 mod configuration;
 mod faults;
 mod keys;
