@@ -17,7 +17,7 @@ use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
 
 use crate::agent::{EnvironmentKey, environment_for};
-use crate::conversation::{self, Earlier, Known, find_head, find_to_append};
+use crate::conversation::{self, Earlier, Errand, Known, find_head, find_to_append};
 use crate::engine::{Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
@@ -137,11 +137,17 @@ impl Store {
             Event::Click(_) => {}
             Event::Files { files, .. } => kept = self.keep(files).await?,
         }
+        let earlier = Earlier {
+            timestamp: event.timestamp,
+            receipt: event.receipt.map(|receipt| receipt.0),
+            since: now.plus_micros(-RESEND_WINDOW),
+        };
+        let errand = Errand { agent, target: event.target.clone(), earlier };
         let write = move |tx: &Tx<'_>| {
             kept.check()?;
-            append(tx, agent, &event, &kept.hashes, now)
+            append(tx, agent, &event, &earlier, &kept.hashes, now)
         };
-        self.engine.write(bytes, write).await
+        self.engine.write_to(errand, bytes, write).await
     }
 
     /// Keeps the bytes of files, so that rows may name them.
@@ -173,9 +179,7 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
         conversation::lock_by_name(tx, agent, &new.conversation_id)?;
         let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
         if head.row.id == id {
-            metadata::replace(tx, agent, id, &JsonText::EMPTY, &new.metadata.clone().unwrap_or_default())?;
-            tx.add_to_total(agent, counters::CONVERSATIONS, 1);
-            search::leave_new(tx, agent, id)?;
+            settle_new(tx, agent, id, &new.metadata.clone().unwrap_or_default())?;
             return Ok(Stored { value: head.row, created: true });
         }
         // Another node was quicker.
@@ -183,6 +187,13 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
     }
     let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
     Ok(Stored { value: head.row, created: false })
+}
+
+/// What follows once a conversation is certainly ours: its metadata, the agent's total, the search index.
+fn settle_new(tx: &Tx<'_>, agent: AgentId, id: ConversationId, metadata: &JsonText) -> Result<()> {
+    metadata::replace(tx, agent, id, &JsonText::EMPTY, metadata)?;
+    tx.add_to_total(agent, counters::CONVERSATIONS, 1);
+    search::leave_new(tx, agent, id)
 }
 
 /// Leaves the row as it is where another node has made the conversation meanwhile.
@@ -195,6 +206,7 @@ fn insert_conversation(
     place: &Place,
 ) -> Result<()> {
     let address = new.customer_ip_address.map(|ip| ip.to_string());
+    tx.ahead().note_made(agent, &new.conversation_id);
     tx.insert(
         &CONVERSATIONS,
         params![
@@ -289,23 +301,24 @@ fn append(
     tx: &Tx<'_>,
     agent: AgentId,
     event: &NewEvent,
+    earlier: &Earlier,
     hashes: &[ContentHash],
     now: Timestamp,
 ) -> Result<Stored<Appended>> {
     if let Event::Files { message: Some(message), files, .. } = &event.what {
         return append_files_to(tx, agent, event, *message, files, hashes, now);
     }
-    let earlier = Earlier {
-        timestamp: event.timestamp,
-        receipt: event.receipt.map(|receipt| receipt.0),
-        since: now.plus_micros(-RESEND_WINDOW),
-    };
-    let (known, first) = match find_to_append(tx, agent, &event.target, &earlier)? {
+    let (known, first) = match find_to_append(tx, agent, &event.target, earlier)? {
         (_, Some(found)) => found,
         (Some(name), None) => {
-            create_bare(tx, agent, name, event.timestamp)?;
+            let id = insert_bare(tx, agent, name, event.timestamp)?;
             // Where another node made it first, the same event may have come with it.
-            find_to_append(tx, agent, &event.target, &earlier)?.1.ok_or(Error::NotFound(Missing::Conversation))?
+            let found = find_to_append(tx, agent, &event.target, earlier)?.1;
+            let found = found.ok_or(Error::NotFound(Missing::Conversation))?;
+            if found.0.id == id {
+                settle_new(tx, agent, id, &JsonText::EMPTY)?;
+            }
+            found
         }
         (None, None) => return Err(Error::NotFound(Missing::Conversation)),
     };
@@ -331,7 +344,7 @@ fn append(
 }
 
 /// Makes the conversation of an event that names one nobody announced: production, used.
-fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<()> {
+fn insert_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<ConversationId> {
     let new = NewConversation {
         conversation_id: name.to_owned(),
         name: None,
@@ -345,7 +358,10 @@ fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result
         is_used: Some(true),
         timestamp: at,
     };
-    upsert(tx, agent, &new, &Place::default()).map(drop)
+    let environment = environment_for(tx, agent, None)?;
+    let id = ConversationId(tx.next_id(Kind::Conversation)?);
+    insert_conversation(tx, agent, id, &environment, &new, &Place::default())?;
+    Ok(id)
 }
 
 /// The first answer once more.
@@ -607,6 +623,7 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
 
 /// Moves a conversation's times outward, counts what came, and leaves it to be indexed for search.
 fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestamp, growth: &Growth) -> Result<()> {
+    tx.ahead().note_changed(agent, known.id);
     tx.execute(
         "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
             action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,

@@ -19,6 +19,7 @@ pub use postgres::DatabaseUrl;
 pub(crate) use sqlite::engine_error;
 
 use crate::StoreConfig;
+use crate::conversation::{Ahead, Errand};
 use crate::error::{Error, Result};
 
 /// A parameter of a statement.
@@ -294,6 +295,7 @@ pub(crate) struct Tx<'c> {
     pending: std::cell::Cell<u64>,
     /// What is added to the agents' totals when all jobs are done.
     totals: std::cell::RefCell<BTreeMap<(i64, &'static str), i64>>,
+    ahead: std::cell::RefCell<Ahead>,
 }
 
 impl<'c> std::ops::Deref for Tx<'c> {
@@ -306,7 +308,13 @@ impl<'c> std::ops::Deref for Tx<'c> {
 
 impl<'c> Tx<'c> {
     fn new(reader: Reader<'c>, ids: &'c crate::ids::IdBlocks) -> Self {
-        Self { reader, ids, pending: std::cell::Cell::default(), totals: std::cell::RefCell::default() }
+        Self {
+            reader,
+            ids,
+            pending: std::cell::Cell::default(),
+            totals: std::cell::RefCell::default(),
+            ahead: std::cell::RefCell::default(),
+        }
     }
 
     /// Runs a statement, without waiting for it where the engine is a server: a failure then shows with the
@@ -344,6 +352,11 @@ impl<'c> Tx<'c> {
     /// written by every node, and whoever holds one must not wait for another.
     pub(crate) fn add_to_total(&self, agent: agentsight_model::ids::AgentId, name: &'static str, by: i64) {
         *self.totals.borrow_mut().entry((agent.0, name)).or_default() += by;
+    }
+
+    /// What was asked ahead of the group's writes.
+    pub(crate) fn ahead(&self) -> std::cell::RefMut<'_, Ahead> {
+        self.ahead.borrow_mut()
     }
 
     /// Writes what was left for the end.
@@ -422,11 +435,24 @@ impl Engine {
         bytes: usize,
         write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let writer = match self {
+        self.writer().write(bytes, None, write).await
+    }
+
+    /// The same for a write that begins by asking where it goes: a group's writes ask together.
+    pub(crate) async fn write_to<T: Send + 'static>(
+        &self,
+        errand: Errand,
+        bytes: usize,
+        write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer().write(bytes, Some(errand), write).await
+    }
+
+    fn writer(&self) -> &writer::Writer {
+        match self {
             Self::Sqlite(engine) => engine.writer(),
             Self::Postgres(engine) => engine.writer(),
-        };
-        writer.write(bytes, write).await
+        }
     }
 
     /// Conversations with texts that the search index does not hold yet.
