@@ -107,7 +107,11 @@ impl Session {
     fn begin(&mut self, kind: Kind, begin: &'static str) -> Result<Transaction<'_>> {
         self.connect().map_err(|failure| failure.error)?;
         let link = self.link.as_ref().ok_or_else(|| Failure::lost().error)?;
-        let mut queue = vec![Sent::Text(begin)];
+        let mut queue = Vec::with_capacity(3);
+        if link.outgrows_plans() {
+            queue.push(Sent::Text("discard plans"));
+        }
+        queue.push(Sent::Text(begin));
         if kind == Kind::Write {
             queue.push(Sent::OwnId);
         }
@@ -134,9 +138,12 @@ impl Session {
         answer: impl FnOnce(Result<T>),
     ) {
         const BEGIN: &str = "begin isolation level repeatable read read only";
+        // Lists and searches are worth a plan for their values.
+        const BEGIN_LONG: &str = "begin isolation level repeatable read read only; set local plan_cache_mode = auto";
+        let begin = if limit.is_some() { BEGIN_LONG } else { BEGIN };
         let mut again = true;
         let is_lost = loop {
-            let transaction = match self.begin(Kind::Read, BEGIN) {
+            let transaction = match self.begin(Kind::Read, begin) {
                 Ok(transaction) => transaction,
                 Err(error) => return answer(Err(error)),
             };
@@ -316,6 +323,8 @@ pub(super) fn failure(error: &tokio_postgres::Error) -> Failure {
 struct Link {
     client: Client,
     statements: RefCell<HashMap<String, Statement>>,
+    /// Transactions so far.
+    begun: Cell<u64>,
 }
 
 impl Link {
@@ -342,7 +351,20 @@ impl Link {
             // Whatever a server has against a connection: the store is not there for this request.
             other => Failure { trouble: Trouble::Lost, error: Error::Unavailable { why: other.to_string() } },
         })?;
-        Ok(Self { client, statements: RefCell::default() })
+        Ok(Self { client, statements: RefCell::default(), begun: Cell::default() })
+    }
+
+    /// Counts a transaction; true where the plans of the session's statements should be made anew.
+    ///
+    /// A server plans a prepared statement for the tables as they are at first. In a store that is new
+    /// and has no statistics yet they are empty, one index is as good as another, and the one taken may
+    /// have every row of an agent read once the tables have grown. So plans are made anew whenever the
+    /// session is four times as old as the last time: seldom, and soon enough.
+    fn outgrows_plans(&self) -> bool {
+        const FIRST: u64 = 64;
+        let begun = self.begun.get() + 1;
+        self.begun.set(begun);
+        begun >= FIRST && begun.is_power_of_two() && begun.ilog2().is_multiple_of(2)
     }
 
     /// The prepared statement of a text. Its parameters have the types that these values say, so that
@@ -372,8 +394,9 @@ pub(super) async fn connect(target: &Target, more: &str) -> Result<Client, tokio
         }
     });
     let timeout = target.query_time.max(SHORTEST_TIMEOUT).as_millis();
+    // What is asked by key is planned once: planning it for its values took longer than running it.
     let mut settings = format!(
-        "set statement_timeout = {timeout}; set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; set jit = off; set client_min_messages = warning;
+        "set statement_timeout = {timeout}; set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; set jit = off; set plan_cache_mode = force_generic_plan; set client_min_messages = warning;
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';"
     );
     if let Some(schema) = &target.address.schema {
