@@ -35,6 +35,16 @@ pub(crate) struct DataArgs {
     /// Bucket for the attachments, in place of the data folder: s3://bucket/prefix, gs://… or az://…
     #[arg(long, env = "AGENTSIGHT_BLOBS", value_name = "URL")]
     blobs: Option<String>,
+    #[command(flatten)]
+    bucket: BucketArgs,
+    /// Configuration file, whose keys are the long flags with underscores [default: agentsight.toml, when it is there]
+    #[arg(long, env = "AGENTSIGHT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How buckets are spoken to.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct BucketArgs {
     /// Address of an S3 server that is not Amazon's, such as MinIO or Garage
     #[arg(long, env = "AGENTSIGHT_S3_ENDPOINT", value_name = "URL")]
     s3_endpoint: Option<String>,
@@ -44,9 +54,6 @@ pub(crate) struct DataArgs {
     /// Whether S3 may be spoken without TLS [default: false]
     #[arg(long, env = "AGENTSIGHT_S3_ALLOW_HTTP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     s3_allow_http: Option<bool>,
-    /// Configuration file, whose keys are the long flags with underscores [default: agentsight.toml, when it is there]
-    #[arg(long, env = "AGENTSIGHT_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 /// Flags of `agentsight serve`.
@@ -193,10 +200,30 @@ pub(crate) fn place(args: &DataArgs) -> Result<Place, Failure> {
 /// The bucket that is meant, if one is, with its part of the problems.
 fn bucket(args: &DataArgs, file: &File, problems: &mut Vec<String>) -> Option<BucketConfig> {
     let text = args.blobs.as_deref().or(file.blobs.as_deref()).filter(|text| !text.is_empty())?;
+    bucket_at(text, "blobs (AGENTSIGHT_BLOBS)", &args.bucket, file, problems)
+}
+
+/// Reads the addresses of buckets that have flags of their own; how they are spoken to is said once for all.
+pub(crate) fn buckets<const N: usize>(
+    addresses: [(&str, Option<&str>); N],
+    args: &BucketArgs,
+    problems: &mut Vec<String>,
+) -> Result<[Option<BucketConfig>; N], Failure> {
+    let file = read_file(None)?;
+    Ok(addresses.map(|(flag, url)| url.and_then(|url| bucket_at(url, flag, args, &file, problems))))
+}
+
+fn bucket_at(
+    text: &str,
+    source: &str,
+    args: &BucketArgs,
+    file: &File,
+    problems: &mut Vec<String>,
+) -> Option<BucketConfig> {
     let url = match text.parse() {
         Ok(url) => url,
         Err(problem) => {
-            problems.push(format!("blobs (AGENTSIGHT_BLOBS): {problem}"));
+            problems.push(format!("{source}: {problem}"));
             return None;
         }
     };

@@ -13,7 +13,7 @@ mod bucket;
 mod disk;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -29,7 +29,7 @@ pub use address::{BucketConfig, BucketUrl, Secret};
 use crate::error::{Error, Result};
 
 /// The folder of a data folder, or of a bucket, that holds them.
-const FOLDER: &str = "blobs";
+pub(crate) const FOLDER: &str = "blobs";
 /// What stands behind the name of a file that was set aside.
 const ASIDE: &str = ".aside";
 /// How long an answer to "does the storage work?" is believed.
@@ -38,6 +38,14 @@ const HEALTH_BELIEVED: Duration = Duration::from_secs(5);
 /// How long after a file was kept, or found, its row may be written at the latest. A row that comes
 /// later is refused, for its file may be gone: `orphans.rs` waits longer than this.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// Where a data folder has the bytes of a hash: in their place, or set aside.
+pub(crate) fn places(data_folder: &Path, hash: ContentHash) -> [PathBuf; 2] {
+    [Name::Whole(hash), Name::Aside(hash)].map(|name| {
+        let (shelf, name) = name.of_hash();
+        data_folder.join(FOLDER).join(shelf).join(name)
+    })
+}
 
 /// Where attachments' bytes are.
 pub(crate) struct Blobs {

@@ -17,6 +17,7 @@ mod list;
 mod manage;
 mod message;
 mod metadata;
+pub mod moving;
 mod orphans;
 mod schema;
 mod search;

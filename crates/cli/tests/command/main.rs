@@ -6,6 +6,11 @@ mod blobs;
 mod configuration;
 mod faults;
 mod keys;
+mod moving;
 mod program;
 mod stopping;
 mod tour;
+
+#[expect(dead_code, reason = "other suites use more of it")]
+#[path = "../../../store/tests/postgres/schema.rs"]
+mod schema;

@@ -5,6 +5,8 @@
 //! a [`Row`] is read by position.
 
 pub(crate) mod dialect;
+pub(crate) mod hand;
+pub(crate) mod online;
 mod postgres;
 mod readers;
 mod sqlite;
@@ -16,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use postgres::DatabaseUrl;
-pub(crate) use sqlite::engine_error;
+pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error};
 
 use crate::StoreConfig;
 use crate::conversation::{Ahead, Errand};
@@ -97,6 +99,13 @@ impl From<agentsight_model::time::Timestamp> for Param<'_> {
     }
 }
 
+/// An empty store's connection, to look at its schema.
+#[cfg(test)]
+pub(crate) fn sqlite_for_tests(folder: &Path) -> rusqlite::Connection {
+    let now = agentsight_model::time::Timestamp(0);
+    sqlite::take(folder, true, now).unwrap()
+}
+
 /// Writes a parameter list: `params![agent, id, name.as_deref()]`.
 macro_rules! params {
     ($($value:expr),* $(,)?) => {
@@ -175,6 +184,14 @@ impl Row<'_> {
         match self {
             Self::Sqlite(row) => sqlite::blob(row, column),
             Self::Postgres(row) => postgres::blob(row, column),
+        }
+    }
+
+    /// The value of a column as it lies there, whatever its type.
+    pub(crate) fn value(&self, column: usize) -> Result<Param<'_>> {
+        match self {
+            Self::Sqlite(row) => sqlite::value(row, column),
+            Self::Postgres(row) => postgres::any_value(row, column),
         }
     }
 

@@ -21,19 +21,39 @@ const LOCK: i64 = 0x6167_656e_7473_6967;
 /// Checks the server and brings its schema up to date.
 pub(super) fn open(session: &mut Session, now: Timestamp) -> Result<()> {
     let target = session.target();
+    let client = reach(session)?;
+    session.block_on(prepare(&client, &target.address, now))
+}
+
+/// Checks that a store is there, and changes nothing.
+pub(super) fn find(session: &mut Session) -> Result<()> {
+    let target = session.target();
+    let client = reach(session)?;
+    let found = async {
+        check_server(&client, &target.address).await?;
+        version(&client, &target.address).await
+    };
+    if session.block_on(found)? == 0 {
+        let (place, database) = (target.address.place(), target.address.database());
+        return Err(Error::Open(format!(
+            "there is no AgentSight store in the database {database} at {place}; is it another database, or another ?schema=?"
+        )));
+    }
+    Ok(())
+}
+
+fn reach(session: &mut Session) -> Result<Client> {
+    let target = session.target();
     let connected = session
         .block_on(async { tokio::time::timeout(target.connect_time, super::session::connect(&target, "")).await });
-    let client = match connected {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Err(Error::Open(explain(&target.address, &error))),
+    match connected {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(Error::Open(explain(&target.address, &error))),
         Err(_) => {
             let (place, time) = (target.address.place(), target.connect_time.as_secs());
-            return Err(Error::Open(format!(
-                "the database at {place} did not answer within {time} s; is the address right?"
-            )));
+            Err(Error::Open(format!("the database at {place} did not answer within {time} s; is the address right?")))
         }
-    };
-    session.block_on(prepare(&client, &target.address, now))
+    }
 }
 
 fn explain(address: &Address, error: &tokio_postgres::Error) -> String {
