@@ -47,8 +47,10 @@ impl TempSchema {
                 and table_name not like 'search_%' and table_name not in ('id_blocks', 'settings') order by 1",
         );
         // One connection for all of them.
-        let rows: Vec<String> =
-            tables.iter().map(|table| format!("select '{table} ' || t::text from {table} t")).collect();
+        let rows: Vec<String> = tables
+            .iter()
+            .map(|table| format!("select '{table} ' || (to_jsonb(t) - 'unindexed_since')::text from {table} t"))
+            .collect();
         self.run(&format!("{} order by 1", rows.join(" union all "))).join("\n")
     }
 
