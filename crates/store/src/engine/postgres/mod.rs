@@ -8,8 +8,10 @@ mod opening;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use agentsight_model::time::Clock;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_postgres::types::FromSql;
@@ -54,6 +56,7 @@ impl Postgres {
             connect_time: database.connect_time,
             slow_query: database.slow_query,
             query_time: config.query_time,
+            favourite: AtomicUsize::new(0),
             pause: Mutex::default(),
         });
         let now = config.clock.now();
@@ -62,6 +65,7 @@ impl Postgres {
         let opened = std::thread::spawn(move || {
             let mut session = Session::new(opening)?;
             opening::open(&mut session, now)?;
+            session.mark_from(now);
             Ok::<_, Error>(session)
         });
         let session =
@@ -75,7 +79,7 @@ impl Postgres {
             idle: Arc::default(),
             patience: config.queue_patience,
             query_time: config.query_time,
-            writer: Writer::start(Seat::Postgres(Box::new(WriterSession(session))), config)?,
+            writer: Writer::start(Seat::Postgres(Box::new(WriterSession(session, config.clock.clone()))), config)?,
         })
     }
 
@@ -160,16 +164,28 @@ impl Postgres {
 }
 
 /// The session of the one writer.
-pub(super) struct WriterSession(Session);
+pub(super) struct WriterSession(Session, Clock);
 
 impl WriterSession {
+    /// Leaves nothing of itself in the database.
+    pub(super) fn end(&mut self) {
+        self.0.clear_marks(self.1.now());
+    }
+
     /// Runs `work` in a write transaction that is undone when it fails.
     pub(super) fn transaction<T>(
         &mut self,
         ids: &IdBlocks,
         work: impl FnOnce(&Tx<'_>) -> Result<T>,
     ) -> Result<T, Undone> {
-        self.0.write(|transaction| work(&Tx::new(Reader::Postgres(transaction), ids)))
+        self.0.write(|transaction| {
+            if transaction.is_first() {
+                // A server that crashed, or a standby in its place, may have lost that they were given to us, and
+                // give them to another.
+                ids.forget();
+            }
+            work(&Tx::new(Reader::Postgres(transaction), ids))
+        })
     }
 }
 
