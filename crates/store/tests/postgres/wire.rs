@@ -114,13 +114,13 @@ impl Wire {
         self.shared.change(|state| state.silent = true);
     }
 
-    /// The same after so many bytes more have gone to the server; [`Wire::until_silent`] waits for that.
+    /// The same after so many bytes more have gone to the server; [`Wire::is_silent`] tells when.
     pub(crate) fn fall_silent_after(&self, bytes: usize) {
         self.shared.change(|state| state.allowance = Some(bytes));
     }
 
-    pub(crate) fn until_silent(&self) {
-        drop(self.shared.wait_while(|state| !state.silent));
+    pub(crate) fn is_silent(&self) -> bool {
+        self.shared.lock().silent
     }
 
     /// What was held up arrives.

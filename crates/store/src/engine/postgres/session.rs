@@ -86,6 +86,15 @@ impl Target {
         }
     }
 
+    /// Logs what took long, without its values.
+    fn note_time<'t>(&self, started: Instant, statements: impl Iterator<Item = &'t str>) {
+        let took = started.elapsed();
+        if took > self.slow_query {
+            let texts: Vec<&str> = statements.collect();
+            tracing::warn!(took_ms = took.as_millis(), statements = texts.join("; "), "slow statements");
+        }
+    }
+
     fn silent(&self) -> Failure {
         let why = format!("no answer within {:?}", self.answer_time());
         Failure { trouble: Trouble::Lost, error: Error::Unavailable { why } }
@@ -496,7 +505,11 @@ impl Link {
         }
         let types: Vec<Type> = params.iter().map(kind).collect();
         let text = dialect::statement(sql);
-        let statement = target.in_time(runtime, self.client.prepare_typed(&text, &types))?;
+        // Waits for whoever changes the tables, as running it would.
+        let started = Instant::now();
+        let prepared = target.in_time(runtime, self.client.prepare_typed(&text, &types));
+        target.note_time(started, std::iter::once(sql));
+        let statement = prepared?;
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= STATEMENTS {
             statements.clear();
@@ -863,11 +876,7 @@ impl Transaction<'_> {
             Ok(changed) => changed,
             Err(_) => Err(self.fail(self.target.silent())),
         };
-        let took = started.elapsed();
-        if took > self.target.slow_query {
-            let texts: Vec<&str> = queries.iter().map(|query| query.sql).collect();
-            tracing::warn!(took_ms = took.as_millis(), statements = texts.join("; "), "slow statements");
-        }
+        self.target.note_time(started, queries.iter().map(|query| query.sql));
         changed
     }
 }
