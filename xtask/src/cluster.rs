@@ -103,10 +103,8 @@ impl Cluster {
     /// Takes the place of the settings that it was started with; they hold from its next start.
     pub(crate) fn set(&self, settings: &str) -> Result<()> {
         let file = self.data.join("postgresql.auto.conf");
-        let all = format!(
-            "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nport = {}\n{settings}\n",
-            self.port
-        );
+        let all =
+            format!("listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nport = {}\n{settings}\n", self.port);
         fs::write(&file, all).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 

@@ -97,9 +97,11 @@ impl Step {
                 let server = postgres::start()?;
                 run_command(
                     // One after the other: each has servers of its own, and they take the machine's time.
-                    cargo("test --package agentsight-cli --test command --locked nodes:: -- --ignored --test-threads=1")
-                        .args(runner)
-                        .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                    cargo(
+                        "test --package agentsight-cli --test command --locked nodes:: -- --ignored --test-threads=1",
+                    )
+                    .args(runner)
+                    .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
                 )
             }
         }

@@ -1,6 +1,11 @@
 //! The `agentsight` command as people and service managers meet it: exit code, output, and what
 //! remains after it was killed.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
 
 #[path = "../../../../xtask/src/cluster.rs"]
 mod cluster;

@@ -31,6 +31,8 @@ struct State {
     /// What is waited for, and whether it still passes itself.
     cut: Option<(&'static str, bool)>,
     cuts: usize,
+    /// What is held up, with all behind it on its connection, and whether that is so now.
+    held: Option<(&'static str, bool)>,
     open: Vec<TcpStream>,
 }
 
@@ -91,6 +93,16 @@ impl Wire {
         self.shared.lock().cut = Some((text, false));
     }
 
+    /// Holds up the connection that next sends this text, from that on; others pass.
+    pub(crate) fn hold(&self, text: &'static str) {
+        self.shared.lock().held = Some((text, false));
+    }
+
+    /// What was held up arrives, however late.
+    pub(crate) fn release(&self) {
+        self.shared.change(|state| state.held = None);
+    }
+
     pub(crate) fn cuts(&self) -> usize {
         self.shared.lock().cuts
     }
@@ -135,9 +147,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>, is_to_serve
         while let Ok(length) = from.read(&mut buffer) {
             let mut bytes = buffer.get(..length).unwrap_or_default();
             let mut state = shared.wait_while(|state| state.silent);
-            let cut = state
-                .cut
-                .filter(|(text, _)| is_to_server && bytes.windows(text.len()).any(|part| part == text.as_bytes()));
+            let cut = state.cut.filter(|(text, _)| is_to_server && holds(bytes, text));
             if let Some((_, arrives)) = cut {
                 state.cut = None;
                 state.cuts += 1;
@@ -148,6 +158,14 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>, is_to_serve
                     let _ = to.write_all(bytes);
                 }
                 break;
+            }
+            if let Some((text, false)) = state.held
+                && is_to_server
+                && holds(bytes, text)
+            {
+                state.held = Some((text, true));
+                drop(state);
+                state = shared.wait_while(|state| state.held.is_some());
             }
             if let Some(left) = state.allowance.filter(|_| is_to_server) {
                 state.allowance = Some(left.saturating_sub(length));
@@ -168,4 +186,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: Arc<Shared>, is_to_serve
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Write);
     });
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }

@@ -88,7 +88,11 @@ impl Address {
                 "target_session_attrs" => match &*value {
                     // What we always want: a node writes.
                     "any" | "read-write" | "primary" => {}
-                    _ => return Err(format!("target_session_attrs={value} would find a server that only reads; leave it out")),
+                    _ => {
+                        return Err(format!(
+                            "target_session_attrs={value} would find a server that only reads; leave it out"
+                        ));
+                    }
                 },
                 "sslrootcert" => roots = Some(value.into_owned()).filter(|file| file != "system"),
                 "sslmode" => {
@@ -146,6 +150,7 @@ impl Address {
                 let ports = config.get_ports();
                 let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5432);
                 match host {
+                    Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
                     Host::Tcp(name) => format!("{name}:{port}"),
                     #[cfg(unix)]
                     Host::Unix(folder) => format!("{}:{port}", folder.display()),

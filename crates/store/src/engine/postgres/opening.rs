@@ -113,7 +113,8 @@ async fn make_schema(client: &Client, schema: &str) -> Result<(), tokio_postgres
 }
 
 async fn check_server(client: &Client, address: &Address) -> Result<()> {
-    const SERVER: &str = "select current_setting('server_version_num')::bigint / 10000, current_setting('server_encoding')";
+    const SERVER: &str =
+        "select current_setting('server_version_num')::bigint / 10000, current_setting('server_encoding')";
     let place = address.place();
     let rows = client.query_typed(SERVER, &[]).await.map_err(|error| explain_step(address, &error))?;
     let row = rows.first().ok_or_else(|| Error::Open(format!("the database at {place} answers nothing")))?;

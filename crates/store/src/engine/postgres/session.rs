@@ -36,8 +36,9 @@ const STEPS_PER_LOOK: u32 = 1_000;
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// After this time the server lets go of the rows of a node that vanished within a transaction: others wait for them.
 const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
-/// How long a write waits for rows that another node holds, before its group gives way and tries again.
-const LOCK_MS: u32 = 3_000;
+/// How long a write waits for rows that another node holds, before its group gives way and tries again: less than a
+/// statement may take, after which it would not.
+const LOCK_MS: u128 = 3_000;
 /// After a silence this long, and three more questions, the server takes a node for vanished.
 const UNHEARD_S: u32 = 15;
 /// How long a server that could not be reached is left alone, at first and at most.
@@ -559,8 +560,9 @@ async fn connect_to(
         }
     });
     let timeout = target.query_time.max(SHORTEST_TIMEOUT).as_millis();
+    let lock_timeout = LOCK_MS.min(timeout / 2);
     let mut settings = format!(
-        "set statement_timeout = {timeout}; set lock_timeout = {LOCK_MS}; set jit = off; set client_min_messages = warning;
+        "set statement_timeout = {timeout}; set lock_timeout = {lock_timeout}; set jit = off; set client_min_messages = warning;
          set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
          set tcp_keepalives_idle = {UNHEARD_S}; set tcp_keepalives_interval = {}; set tcp_keepalives_count = 3;
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';",
