@@ -383,8 +383,10 @@ fn a_write_is_not_acknowledged_before_the_standby_has_it() {
     };
     std::thread::scope(|scope| {
         scope.spawn(late);
+        let asking = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock'";
+        eventually("the node asks what became of its commit", || nodes.schema.run(asking) == ["t"]);
         let ended = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
-        eventually("a commit waits, and its connection is ended", || nodes.schema.run(ended) == ["t"]);
+        assert_eq!(nodes.schema.run(ended), ["t"]);
         // What it has written can be seen now, and is not safe yet. The same request again must not be told that it is.
         scope.spawn(late);
     });
