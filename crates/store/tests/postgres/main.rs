@@ -26,6 +26,9 @@ use agentsight_store::{DatabaseConfig, Error, Store, StoreConfig};
 use schema::TempSchema;
 use wire::Wire;
 
+/// What a write ends with, on the wire. A transaction begins `read committed`.
+const COMMIT: &str = "; commit";
+
 fn config(database: DatabaseConfig) -> StoreConfig {
     StoreConfig { database: Some(database), ..StoreConfig::default() }
 }
@@ -192,10 +195,10 @@ async fn a_commit_whose_answer_is_lost_is_kept_once() {
     store.append(agent, said("c", "before")).await.unwrap();
 
     // The server hears the commit; what it answers does not arrive.
-    wire.lose_the_answer_to("commit");
+    wire.lose_the_answer_to(COMMIT);
     store.append(agent, said("c", "while the answer was lost")).await.unwrap();
     // The commit itself does not arrive.
-    wire.lose("commit");
+    wire.lose(COMMIT);
     store.append(agent, said("c", "while the commit was lost")).await.unwrap();
 
     assert_eq!(wire.cuts(), 2);
@@ -218,7 +221,7 @@ async fn a_commit_that_arrives_late_is_not_done_twice() {
     let agent = bot(&store).await;
     store.append(agent, said("c", "before")).await.unwrap();
 
-    wire.hold("commit");
+    wire.hold(COMMIT);
     let late = tokio::spawn({
         let store = store.clone();
         async move { store.append(agent, said("c", "late")).await.map(|_| ()) }
