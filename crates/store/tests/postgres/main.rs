@@ -26,8 +26,8 @@ use agentsight_store::{DatabaseConfig, Error, Store, StoreConfig};
 use schema::TempSchema;
 use wire::Wire;
 
-/// What a write ends with, on the wire. A transaction begins `read committed`.
-const COMMIT: &str = "; commit";
+/// The end of a transaction, on the wire; its beginning says `read committed`.
+const COMMIT: &str = "commit\0";
 
 fn config(database: DatabaseConfig) -> StoreConfig {
     StoreConfig { database: Some(database), ..StoreConfig::default() }

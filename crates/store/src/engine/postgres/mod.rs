@@ -65,8 +65,7 @@ impl Postgres {
         let opened = std::thread::spawn(move || {
             let mut session = Session::new(opening)?;
             opening::open(&mut session, now)?;
-            session.mark_from(now);
-            Ok::<_, Error>(session)
+            Ok::<_, Error>(session.into_writer(now))
         });
         let session =
             opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;

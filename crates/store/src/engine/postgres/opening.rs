@@ -75,7 +75,7 @@ async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<(
     let engine = |error: tokio_postgres::Error| explain_step(address, &error);
     // Nodes that start together wait here for the first of them, however long it takes; the lock is gone with
     // the connection. One that was ended half-way has left whole steps behind.
-    client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await.map_err(engine)?;
+    client.batch_execute("set statement_timeout = 0").await.map_err(engine)?;
     client.execute_typed("select pg_advisory_lock($1)", &[(&LOCK, Type::INT8)]).await.map_err(engine)?;
     if let Some(schema) = &address.schema {
         make_schema(client, schema).await.map_err(engine)?;

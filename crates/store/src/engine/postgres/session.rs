@@ -38,7 +38,7 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
 /// How long a write waits for rows that another node holds, before its group gives way and tries again: less than a
 /// statement may take, after which it would not.
-const LOCK_MS: u128 = 3_000;
+const LOCK_TIME: Duration = Duration::from_secs(3);
 /// After a silence this long, and three more questions, the server takes a node for vanished.
 const UNHEARD_S: u32 = 15;
 /// How long a server that could not be reached is left alone, at first and at most.
@@ -52,9 +52,6 @@ const OUTCOME_TIME: Duration = Duration::from_secs(300);
 const MARKS: &str = "writer ";
 /// How long marks of nodes that were killed stay: far longer than a node runs, for they take no space.
 const MARKS_KEPT: i64 = 1_000 * 24 * 60 * Timestamp::MINUTE;
-/// Ends a write. What waits for a standby must not be cut off: the server would then report a success that the
-/// standby has not seen.
-const COMMIT: &str = "set local statement_timeout = 0; commit";
 
 /// What all sessions share: where the server is, and how it fares.
 pub(super) struct Target {
@@ -70,9 +67,14 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// After which the server itself ends a statement.
+    fn statement_time(&self) -> Duration {
+        self.query_time.max(SHORTEST_TIMEOUT)
+    }
+
     /// How long an answer may take. The server ends a statement before that; who is silent for longer is out of reach.
     fn answer_time(&self) -> Duration {
-        self.query_time.max(SHORTEST_TIMEOUT) + self.connect_time
+        self.statement_time() + self.connect_time
     }
 
     /// Waits for an answer as long as one may take.
@@ -119,6 +121,8 @@ impl Target {
 pub(super) struct Session {
     runtime: Runtime,
     target: Arc<Target>,
+    /// What its connection is told beside what all are.
+    settings: String,
     link: Option<Link>,
     /// Where ids are taken, outside of the transaction that runs.
     apart: RefCell<Option<Link>>,
@@ -162,12 +166,23 @@ impl Session {
             .enable_all()
             .build()
             .map_err(|e| Error::Open(format!("cannot start a database session: {e}")))?;
-        Ok(Self { runtime, target, link: None, apart: RefCell::default(), marks: Marks::new(0)? })
+        Ok(Self {
+            runtime,
+            target,
+            settings: String::new(),
+            link: None,
+            apart: RefCell::default(),
+            marks: Marks::new(0)?,
+        })
     }
 
-    /// Counts marks from the present on, so that their age can be told.
-    pub(super) fn mark_from(&mut self, now: Timestamp) {
+    /// Makes it the session of a writer, which does not wait for other nodes' rows as long as a statement may take, and
+    /// whose marks are counted from the present on, so that their age can be told.
+    pub(super) fn into_writer(mut self, now: Timestamp) -> Self {
+        let lock_timeout = LOCK_TIME.min(self.target.statement_time() / 2);
+        self.settings = format!("set lock_timeout = {};", lock_timeout.as_millis());
         self.marks.last = now.0;
+        self
     }
 
     /// Takes the mark away that this session has left, and those of sessions that ended long ago without doing so.
@@ -203,7 +218,7 @@ impl Session {
             self.link = None;
             // It may lead to a server that is no longer the one.
             self.apart.take();
-            self.link = Some(Link::connect(&self.runtime, &self.target, "")?);
+            self.link = Some(Link::connect(&self.runtime, &self.target, &self.settings)?);
         }
         Ok(())
     }
@@ -280,7 +295,7 @@ impl Session {
             }
         };
         let mark = transaction.marks.last;
-        let (failure, sent) = match transaction.commit() {
+        let (failure, may_be_marked) = match transaction.commit() {
             Ok(is_marked) => {
                 if is_marked {
                     self.marks.kept = mark.to_be_bytes().to_vec();
@@ -299,9 +314,9 @@ impl Session {
             return Err(Undone { trouble: Some(failure.trouble), error: failure.error });
         }
         self.link = None;
-        match sent.then(|| self.outcome(mark)) {
+        match may_be_marked.then(|| self.outcome(mark)) {
             Some(Outcome::Committed) => Ok(done),
-            // A commit that was not sent was not done.
+            // A commit that was not sent was not done; one of nothing may be repeated.
             Some(Outcome::Aborted) | None => Err(Undone { trouble: Some(Trouble::Lost), error: failure.error }),
             Some(Outcome::Unknown) => {
                 self.marks.renew();
@@ -444,8 +459,6 @@ struct Link {
     statements: RefCell<HashMap<String, Statement>>,
     /// Until the first transaction.
     is_new: Cell<bool>,
-    /// Whether the server confirms a commit only when a standby has it.
-    has_standby: bool,
 }
 
 impl Link {
@@ -457,10 +470,7 @@ impl Link {
         }
         let connected = runtime.block_on(async {
             let client = connect(target, more).await?;
-            const STANDBY: &str = "select 1 where current_setting('synchronous_standby_names') <> ''";
-            let asked = tokio::time::timeout(target.connect_time, client.query_typed(STANDBY, &[])).await;
-            let has_standby = !asked.map_err(|_| Missed::Silent)?.map_err(Missed::Refused)?.is_empty();
-            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true), has_standby })
+            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true) })
         });
         target.note(connected.is_ok());
         connected.map_err(|missed| {
@@ -559,10 +569,9 @@ async fn connect_to(
             tracing::debug!(%error, "a database connection ended");
         }
     });
-    let timeout = target.query_time.max(SHORTEST_TIMEOUT).as_millis();
-    let lock_timeout = LOCK_MS.min(timeout / 2);
+    let timeout = target.statement_time().as_millis();
     let mut settings = format!(
-        "set statement_timeout = {timeout}; set lock_timeout = {lock_timeout}; set jit = off; set client_min_messages = warning;
+        "set statement_timeout = {timeout}; set jit = off; set client_min_messages = warning;
          set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
          set tcp_keepalives_idle = {UNHEARD_S}; set tcp_keepalives_interval = {}; set tcp_keepalives_count = 3;
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';",
@@ -752,8 +761,7 @@ impl Transaction<'_> {
         self.link.is_new.replace(false)
     }
 
-    /// Sends what waits, and the commit with it; answers whether it left a mark. A failure tells whether the commit
-    /// may have been heard.
+    /// Sends what waits, and the commit with it; answers whether it left a mark. A failure tells whether it may have.
     fn commit(&self) -> Result<bool, (Failure, bool)> {
         // Fails, and the transaction with it, where the row holds anything else than what we left there: decoding its
         // name is an error.
@@ -762,17 +770,16 @@ impl Transaction<'_> {
         if !self.begun.get() && self.changes.get() == 0 {
             return Ok(false);
         }
-        // A transaction that writes nothing would not wait for the standby, though it may speak of what that lacks:
-        // of a request that is sent again because the first answer to it was lost with the primary.
-        let is_marked = self.changes.get() > 0 || self.link.has_standby;
+        // What wrote nothing may be done again, whatever became of it.
+        let is_marked = self.changes.get() > 0;
         if is_marked {
             let mark = self.marks.last.to_be_bytes();
             self.defer(MARK, &[Param::Text(&self.marks.name), Param::Blob(&mark), Param::Blob(&self.marks.kept)])
                 .map_err(|error| (self.failed_with(error), false))?;
         }
-        self.exchange(&[], &[], Some(COMMIT), &mut |_, _| Ok(()))
+        self.exchange(&[], &[], Some("commit"), &mut |_, _| Ok(()))
             .map(|_| is_marked)
-            .map_err(|error| (self.failed_with(error), true))
+            .map_err(|error| (self.failed_with(error), is_marked))
     }
 
     fn failed_with(&self, error: Error) -> Failure {
