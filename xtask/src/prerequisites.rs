@@ -40,7 +40,7 @@ const ALL: &[Prerequisite] = &[
     },
     Prerequisite {
         name: "Python 3 with venv",
-        steps: &[Step::Python, Step::Deny],
+        steps: &[Step::Python, Step::Deny, Step::Deploy],
         present: || python::interpreter().is_some(),
         remedy: Remedy::Debian(&["python3", "python3-venv"]),
     },

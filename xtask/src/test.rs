@@ -10,6 +10,7 @@ use crate::command::{Failure, Result, built, cargo, command, run as run_command}
 use crate::{deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
+const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -37,6 +38,8 @@ pub(crate) enum Step {
     Clippy,
     /// Licences, sources and known holes of the dependencies (deny.toml)
     Deny,
+    /// The forms of the compose file and of the Kubernetes example in deploy/
+    Deploy,
     /// Real geolocation files for a test of real addresses, under .test-deps
     Geoip,
     /// cargo test of the whole workspace; the store's suite runs on SQLite and on a throw-away PostgreSQL
@@ -59,7 +62,7 @@ impl Step {
     fn needs(self) -> &'static [Self] {
         match self {
             Self::Prerequisites => &[],
-            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Geoip => &[Self::Prerequisites],
+            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Deploy | Self::Geoip => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Postgres | Self::Nodes => &[Self::Prerequisites],
             Self::Sdk => &[Self::Prerequisites, Self::Python],
@@ -73,6 +76,15 @@ impl Step {
             Self::Fmt => run_command(&mut cargo("fmt --all --check")),
             Self::Clippy => run_command(&mut cargo("clippy --workspace --all-targets --locked -- -D warnings")),
             Self::Deny => deny::check(),
+            Self::Deploy => {
+                let programs = python::environment("deploy", DEPLOY_REQUIREMENTS)?;
+                run_command(command(programs.join("check-jsonschema")).args([
+                    "--builtin-schema",
+                    "vendor.compose-spec",
+                    "deploy/compose.yaml",
+                ]))?;
+                run_command(command(programs.join("kubernetes-validate")).args(["--strict", "deploy/kubernetes.yaml"]))
+            }
             Self::Geoip => geoip::fetch().map(drop),
             Self::Rust => {
                 let files = geoip::fetch()?;

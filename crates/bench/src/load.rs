@@ -32,16 +32,21 @@ pub(crate) struct Measured {
 /// # Errors
 /// The first answer that is not 200 or 201 ends the run: a rate of failures is no figure.
 pub(crate) async fn run(server: &Process, sources: Vec<Source>, duration: Duration) -> Result<Measured> {
-    let address = server.address();
+    run_over(&[server], sources, duration).await
+}
+
+/// The same against several servers, to which the connections are dealt out in turn; their CPU time is added up.
+pub(crate) async fn run_over(servers: &[&Process], sources: Vec<Source>, duration: Duration) -> Result<Measured> {
+    let cpu_time = || servers.iter().map(|server| server.cpu_time()).sum::<Result<Duration>>();
     // Connecting is not part of the measurement: all wait for the last one.
     let start = Arc::new(Barrier::new(sources.len() + 1));
     let mut tasks = JoinSet::new();
-    for source in sources {
-        let connection = Connection::open(address).await?;
+    for (source, server) in sources.into_iter().zip(servers.iter().cycle()) {
+        let connection = Connection::open(server.address()).await?;
         tasks.spawn(drive(connection, source, duration, Arc::clone(&start)));
     }
     start.wait().await;
-    let cpu_before = server.cpu_time()?;
+    let cpu_before = cpu_time()?;
     let begin = Instant::now();
     let mut latencies = Vec::new();
     timeout(duration + Duration::from_secs(60), async {
@@ -53,7 +58,7 @@ pub(crate) async fn run(server: &Process, sources: Vec<Source>, duration: Durati
     .await
     .context("the server stopped answering")??;
     let elapsed = begin.elapsed().as_secs_f64();
-    let cpu = server.cpu_time()?.saturating_sub(cpu_before);
+    let cpu = cpu_time()?.saturating_sub(cpu_before);
     latencies.sort_unstable();
     let answers = latencies.len().max(1) as f64;
     Ok(Measured {

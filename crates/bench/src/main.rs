@@ -29,7 +29,7 @@ use clap::Parser;
 
 use crate::error::{Context, Result};
 use crate::options::{Cli, Mode, Options, Part};
-use crate::parts::{Bench, fetch, ingest, list, start};
+use crate::parts::{Bench, fetch, ingest, list, postgres, start};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -68,6 +68,7 @@ fn measure(options: Options) -> Result<bool> {
                 Part::List => list::run_lists(&mut bench).await,
                 Part::Search => list::run_search(&mut bench).await,
                 Part::Start => start::run(&mut bench).await,
+                Part::Postgres => postgres::run(&mut bench).await,
             }
         });
         // One part that fails must not cost the figures of the others.

@@ -46,6 +46,8 @@ pub(crate) enum Part {
     Search,
     /// Start, idle, memory and disk; beside bare tables.
     Start,
+    /// Ingest, fetch, lists and search on a PostgreSQL (--postgres) beside SQLite, and two nodes beside one.
+    Postgres,
 }
 
 /// Arguments as typed; numbers that --quick changes are still open.
@@ -54,6 +56,9 @@ pub(crate) struct Given {
     /// The server binary.
     #[arg(long, value_name = "PATH", default_value = "target/release/agentsight")]
     server: PathBuf,
+    /// A PostgreSQL that may be filled, for the part of that name; each run makes schemas `bench_…` in it.
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     /// Parts to run, separated by commas; all when not given.
     #[arg(long, value_name = "PARTS", value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -94,6 +99,7 @@ pub(crate) struct Given {
 pub(crate) struct Options {
     pub(crate) server: PathBuf,
     pub(crate) parts: Vec<Part>,
+    pub(crate) postgres: Option<String>,
     pub(crate) keep: Option<PathBuf>,
     pub(crate) scratch: PathBuf,
     pub(crate) out: Option<PathBuf>,
@@ -124,7 +130,12 @@ impl Given {
             runs: self.runs.unwrap_or(if self.quick { 1 } else { 3 }),
             small: self.small.unwrap_or(if self.quick { 500 } else { 10_000 }),
             large: self.large.unwrap_or(if self.quick { 2_000 } else { 200_000 }),
-            parts: if self.only.is_empty() { Part::value_variants().to_vec() } else { self.only },
+            parts: match (self.only.is_empty(), &self.postgres) {
+                (false, _) => self.only,
+                (true, Some(_)) => Part::value_variants().to_vec(),
+                (true, None) => Part::value_variants().iter().copied().filter(|part| *part != Part::Postgres).collect(),
+            },
+            postgres: self.postgres,
             server: self.server,
             keep: self.keep,
             scratch: self.scratch,
@@ -134,6 +145,9 @@ impl Given {
         };
         if options.runs == 0 {
             return Err("--runs: at least 1".to_owned());
+        }
+        if options.parts.contains(&Part::Postgres) && options.postgres.is_none() {
+            return Err("the part `postgres` needs --postgres URL".to_owned());
         }
         if options.small < 20 || options.large <= options.small {
             return Err("--small must be at least 20 and --large larger than it".to_owned());

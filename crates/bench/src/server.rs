@@ -12,8 +12,18 @@ use crate::process::Process;
 /// How long the search index may take to catch up after loading.
 const SETTLING: Duration = Duration::from_secs(1800);
 
-/// Starts `agentsight serve` over `data`, without waiting until it is ready.
-pub(crate) fn spawn(binary: &Path, data: &Path, log: &Path) -> Result<Process> {
+/// Where a server keeps what it is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) data: &'a Path,
+    /// A PostgreSQL; without one the embedded database in `data`.
+    pub(crate) database: Option<&'a str>,
+    /// For the server's output.
+    pub(crate) log: &'a Path,
+}
+
+/// Starts `agentsight serve` over a place, without waiting until it is ready.
+pub(crate) fn spawn(binary: &Path, place: Place<'_>) -> Result<Process> {
     Process::start(
         binary,
         |command, address| {
@@ -24,17 +34,20 @@ pub(crate) fn spawn(binary: &Path, data: &Path, log: &Path) -> Result<Process> {
                 }
             }
             command.env("AGENTSIGHT_BOOTSTRAP_API_KEY", API_KEY);
-            command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(data);
+            command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(place.data);
+            if let Some(url) = place.database {
+                command.env("AGENTSIGHT_DATABASE_URL", url);
+            }
         },
-        log,
+        place.log,
     )
 }
 
-/// Starts `agentsight serve` over `data` and waits until it is ready.
-pub(crate) async fn start(binary: &Path, data: &Path, log: &Path) -> Result<Process> {
-    let mut process = spawn(binary, data, log)?;
+/// Starts `agentsight serve` over a place and waits until it is ready.
+pub(crate) async fn start(binary: &Path, place: Place<'_>) -> Result<Process> {
+    let mut process = spawn(binary, place)?;
     let ready = process.answers("/readyz").await;
-    ready.context(format_args!("{} (see {})", binary.display(), log.display()))?;
+    ready.context(format_args!("{} (see {})", binary.display(), place.log.display()))?;
     Ok(process)
 }
 

@@ -18,6 +18,7 @@ use crate::error::{Context, Result};
 use crate::http::{Answer, Connection, write_post};
 use crate::options::Options;
 use crate::process::Process;
+use crate::server::Place;
 use crate::{server, sqlite, wire};
 
 /// A loaded store, not being served.
@@ -28,6 +29,7 @@ pub(crate) struct Store {
     /// The server's key of conversation `i`; the server gave them in the order of arrival.
     pub(crate) keys: Arc<Vec<u64>>,
     folder: PathBuf,
+    database: Option<String>,
 }
 
 /// What was seen while a store was loaded; kept in its marker.
@@ -43,19 +45,31 @@ pub(crate) struct Loading {
     pub(crate) settled_after_seconds: Option<f64>,
     pub(crate) rss_after: u64,
     pub(crate) pss_after: u64,
+    /// Where it lies in a PostgreSQL: a store that was left half loaded there is not met again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<String>,
 }
 
 impl Store {
-    /// The store of `conversations` under `parent`, loaded now unless it is there already.
-    pub(crate) async fn prepare(options: &Options, parent: &Path, conversations: u64) -> Result<Self> {
-        let folder = parent.join(format!("store-{conversations}"));
+    /// The store of `conversations` under `parent`, loaded now unless it is there already; its rows are in
+    /// `postgres`, where that is given.
+    pub(crate) async fn prepare(
+        options: &Options,
+        parent: &Path,
+        postgres: Option<&str>,
+        conversations: u64,
+    ) -> Result<Self> {
+        let engine = if postgres.is_some() { "postgres-" } else { "" };
+        let folder = parent.join(format!("store-{engine}{conversations}"));
         let dataset = Dataset { conversations };
         let marker = folder.join("complete.json");
         let loading: Loading = if marker.exists() {
             let text = fs::read(&marker).context(marker.display())?;
             serde_json::from_slice(&text).context(marker.display())?
         } else {
-            make(options, &folder, dataset).await.context(format_args!("load {conversations} conversations"))?
+            make(options, &folder, postgres, dataset)
+                .await
+                .context(format_args!("load {conversations} conversations"))?
         };
         if loading.dataset_version != dataset::VERSION || loading.conversations != conversations {
             return Err(format!("{} holds another data set, remove it to load it anew", folder.display()).into());
@@ -65,7 +79,8 @@ impl Store {
         if keys.len() as u64 != conversations {
             return Err(format!("{}/keys.txt has {} keys", folder.display(), keys.len()).into());
         }
-        Ok(Self { dataset, loading, keys: Arc::new(keys), folder })
+        let database = postgres.zip(loading.schema.as_deref()).map(|(url, schema)| with_schema(url, schema));
+        Ok(Self { dataset, loading, keys: Arc::new(keys), folder, database })
     }
 
     /// The server's data folder.
@@ -78,14 +93,16 @@ impl Store {
         self.folder.join("bare.db")
     }
 
-    /// Where the server's output goes.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
+    /// Starts a server over the store, without waiting until it is ready.
+    pub(crate) fn spawn(&self, options: &Options) -> Result<Process> {
+        let (data, log) = (self.folder.join("data"), self.folder.join("server.log"));
+        server::spawn(&options.server, Place { data: &data, database: self.database.as_deref(), log: &log })
     }
 
     /// Serves the store and makes sure that it gives back what was put in.
     pub(crate) async fn serve(&self, options: &Options) -> Result<Process> {
-        let process = server::start(&options.server, &self.data(), &self.log()).await?;
+        let mut process = self.spawn(options)?;
+        process.answers("/readyz").await.context(format_args!("see {}/server.log", self.folder.display()))?;
         server::settle(&process).await?;
         let mut connection = Connection::open(process.address()).await?;
         for index in (0..20).map(|k| k * self.dataset.conversations / 20) {
@@ -129,15 +146,30 @@ struct Id {
     id: u64,
 }
 
+/// A name that no schema has yet.
+pub(crate) fn fresh_schema(purpose: &str) -> String {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    format!("bench_{purpose}_{}", since.as_micros())
+}
+
+/// The address of a schema in a database.
+pub(crate) fn with_schema(url: &str, schema: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}schema={schema}")
+}
+
 /// Makes the folder of a store.
-async fn make(options: &Options, folder: &Path, dataset: Dataset) -> Result<Loading> {
+async fn make(options: &Options, folder: &Path, postgres: Option<&str>, dataset: Dataset) -> Result<Loading> {
     if folder.exists() {
         fs::remove_dir_all(folder).context(format_args!("remove the unfinished {}", folder.display()))?;
     }
     let data = folder.join("data");
     fs::create_dir_all(&data).context(format_args!("create {}", data.display()))?;
     eprintln!("loading {} conversations over {} connections", dataset.conversations, options.load_connections);
-    let process = server::start(&options.server, &data, &folder.join("server.log")).await?;
+    let schema = postgres.map(|_| fresh_schema("store"));
+    let database = postgres.zip(schema.as_deref()).map(|(url, schema)| with_schema(url, schema));
+    let place = Place { data: &data, database: database.as_deref(), log: &folder.join("server.log") };
+    let process = server::start(&options.server, place).await?;
     let next = Arc::new(AtomicU64::new(0));
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
@@ -161,8 +193,10 @@ async fn make(options: &Options, folder: &Path, dataset: Dataset) -> Result<Load
     let settled = server::settle(&process).await?;
     let memory = process.memory()?;
     process.stop().await?;
-    eprintln!("loaded in {seconds:.0} s, now the same rows into bare tables");
-    sqlite::load(&folder.join("bare.db"), dataset)?;
+    if postgres.is_none() {
+        eprintln!("loaded in {seconds:.0} s, now the same rows into bare tables");
+        sqlite::load(&folder.join("bare.db"), dataset)?;
+    }
     let lines: Vec<String> = keys.iter().map(u64::to_string).collect();
     fs::write(folder.join("keys.txt"), lines.join("\n"))?;
     let loading = Loading {
@@ -174,6 +208,7 @@ async fn make(options: &Options, folder: &Path, dataset: Dataset) -> Result<Load
         settled_after_seconds: settled.as_ref().map(Duration::as_secs_f64),
         rss_after: memory.rss,
         pss_after: memory.pss,
+        schema,
     };
     fs::write(folder.join("complete.json"), serde_json::to_vec_pretty(&loading)?)?;
     Ok(loading)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentsight_model::key::ApiKey;
 use agentsight_model::limits::AttachmentLimits;
 use agentsight_server::ServerConfig;
-use agentsight_store::{DatabaseConfig, StoreConfig};
+use agentsight_store::{BucketConfig, DatabaseConfig, Secret, StoreConfig};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -17,6 +17,9 @@ use crate::Failure;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Where the data lies when nothing else is said.
 const DEFAULT_DATA_DIR: &str = "agentsight-data";
+/// What is logged when nothing else is said. A request to a bucket that is tried again is nothing to tell;
+/// one that failed is told by us.
+const DEFAULT_LOG: &str = "info,object_store=warn";
 /// The file that is read when it is there and no other is named.
 const DEFAULT_FILE: &str = "agentsight.toml";
 
@@ -30,9 +33,28 @@ pub(crate) struct DataArgs {
     /// and its standbys stand with commas between them, host1,host2
     #[arg(long, env = "AGENTSIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// Bucket for the attachments, in place of the data folder: s3://bucket/prefix, gs://… or az://…
+    #[arg(long, env = "AGENTSIGHT_BLOBS", value_name = "URL")]
+    blobs: Option<String>,
+    #[command(flatten)]
+    bucket: BucketArgs,
     /// Configuration file, whose keys are the long flags with underscores [default: agentsight.toml, when it is there]
     #[arg(long, env = "AGENTSIGHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// How buckets are spoken to.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct BucketArgs {
+    /// Address of an S3 server that is not Amazon's, such as MinIO or Garage
+    #[arg(long, env = "AGENTSIGHT_S3_ENDPOINT", value_name = "URL")]
+    s3_endpoint: Option<String>,
+    /// Region of the S3 bucket [default: AWS_REGION, else us-east-1]
+    #[arg(long, env = "AGENTSIGHT_S3_REGION", value_name = "NAME")]
+    s3_region: Option<String>,
+    /// Whether S3 may be spoken without TLS [default: false]
+    #[arg(long, env = "AGENTSIGHT_S3_ALLOW_HTTP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    s3_allow_http: Option<bool>,
 }
 
 /// Flags of `agentsight serve`.
@@ -85,7 +107,7 @@ pub(crate) struct ServeArgs {
     /// Lines for people, or JSON for machines [default: text]
     #[arg(long, env = "AGENTSIGHT_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, debug, or a filter such as agentsight_store=debug [default: info]
+    /// What is logged: error, warn, info, debug, or a filter such as agentsight_store=debug [default: info,object_store=warn]
     #[arg(long, env = "AGENTSIGHT_LOG", value_name = "FILTER")]
     log: Option<String>,
 }
@@ -107,6 +129,12 @@ pub(crate) enum LogFormat {
 struct File {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
+    blobs: Option<String>,
+    s3_endpoint: Option<String>,
+    s3_region: Option<String>,
+    s3_allow_http: Option<bool>,
+    s3_access_key: Option<HiddenText>,
+    s3_secret_key: Option<HiddenText>,
     database_connections: Option<usize>,
     database_connect_seconds: Option<u64>,
     slow_query_ms: Option<u64>,
@@ -125,6 +153,17 @@ struct File {
     log: Option<String>,
 }
 
+/// A secret of the file.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+struct HiddenText(Secret);
+
+impl From<String> for HiddenText {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 fn read_file(named: Option<&Path>) -> Result<File, Failure> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
@@ -136,12 +175,82 @@ fn read_file(named: Option<&Path>) -> Result<File, Failure> {
         .map_err(|e| Failure::Configuration(vec![format!("{}: {}", path.display(), e.to_string().trim_end())]))
 }
 
-/// The data folder that a command means, and the database, where it is not the one in the folder.
-pub(crate) fn place(args: &DataArgs) -> Result<(PathBuf, Option<DatabaseConfig>), Failure> {
+/// Where the data of a command is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) data_dir: PathBuf,
+    /// The database, where it is not the one in the folder.
+    pub(crate) database: Option<DatabaseConfig>,
+    /// The bucket of the attachments, where they are not in the folder.
+    pub(crate) bucket: Option<BucketConfig>,
+}
+
+/// The data folder, the database and the bucket that a command means.
+pub(crate) fn place(args: &DataArgs) -> Result<Place, Failure> {
     let file = read_file(args.config.as_deref())?;
-    let database =
-        database(args, file.database_url.as_deref()).map_err(|problem| Failure::Configuration(vec![problem]))?;
-    Ok((args.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()), database))
+    let mut problems = Vec::new();
+    let database = database(args, file.database_url.as_deref()).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let bucket = bucket(args, &file, &mut problems);
+    let data_dir = args.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+    if problems.is_empty() { Ok(Place { data_dir, database, bucket }) } else { Err(Failure::Configuration(problems)) }
+}
+
+/// The bucket that is meant, if one is, with its part of the problems.
+fn bucket(args: &DataArgs, file: &File, problems: &mut Vec<String>) -> Option<BucketConfig> {
+    let text = args.blobs.as_deref().or(file.blobs.as_deref()).filter(|text| !text.is_empty())?;
+    bucket_at(text, "blobs (AGENTSIGHT_BLOBS)", &args.bucket, file, problems)
+}
+
+/// Reads the addresses of buckets that have flags of their own; how they are spoken to is said once for all.
+pub(crate) fn buckets<const N: usize>(
+    addresses: [(&str, Option<&str>); N],
+    args: &BucketArgs,
+    problems: &mut Vec<String>,
+) -> Result<[Option<BucketConfig>; N], Failure> {
+    let file = read_file(None)?;
+    Ok(addresses.map(|(flag, url)| url.and_then(|url| bucket_at(url, flag, args, &file, problems))))
+}
+
+fn bucket_at(
+    text: &str,
+    source: &str,
+    args: &BucketArgs,
+    file: &File,
+    problems: &mut Vec<String>,
+) -> Option<BucketConfig> {
+    let url = match text.parse() {
+        Ok(url) => url,
+        Err(problem) => {
+            problems.push(format!("{source}: {problem}"));
+            return None;
+        }
+    };
+    let endpoint = args.s3_endpoint.clone().or_else(|| file.s3_endpoint.clone()).filter(|text| !text.is_empty());
+    let allow_http = args.s3_allow_http.or(file.s3_allow_http).unwrap_or(false);
+    match endpoint.as_deref() {
+        Some(url) if url.starts_with("http://") && !allow_http => problems.push(
+            "s3_endpoint (AGENTSIGHT_S3_ENDPOINT): it begins with http://, so that everybody on the way can read the attachments; set AGENTSIGHT_S3_ALLOW_HTTP=true if that is meant".to_owned(),
+        ),
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => problems
+            .push(format!("s3_endpoint (AGENTSIGHT_S3_ENDPOINT): \"{url}\" does not begin with https:// or http://")),
+        _ => {}
+    }
+    // No flags: what is on a command line is seen by everybody on the machine.
+    let secret = |name: &str, in_file: &Option<HiddenText>| {
+        let in_variable = std::env::var(name).ok().filter(|text| !text.is_empty()).map(Secret::from);
+        in_variable.or_else(|| in_file.as_ref().map(|hidden| hidden.0.clone()))
+    };
+    Some(BucketConfig {
+        endpoint,
+        region: args.s3_region.clone().or_else(|| file.s3_region.clone()).filter(|text| !text.is_empty()),
+        allow_http,
+        access_key: secret("AGENTSIGHT_S3_ACCESS_KEY", &file.s3_access_key),
+        secret_key: secret("AGENTSIGHT_S3_SECRET_KEY", &file.s3_secret_key),
+        ..BucketConfig::new(url)
+    })
 }
 
 fn database(args: &DataArgs, in_file: Option<&str>) -> Result<Option<DatabaseConfig>, String> {
@@ -172,6 +281,7 @@ impl Config {
     pub(crate) fn resolve(args: &ServeArgs) -> Result<Self, Failure> {
         let file = read_file(args.data.config.as_deref())?;
         let mut problems = Vec::new();
+        let bucket = bucket(&args.data, &file, &mut problems);
         let listen = args.listen.clone().or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
         let address = resolve_address(&listen);
         if address.is_none() {
@@ -196,7 +306,7 @@ impl Config {
             },
             _ => None,
         };
-        let log = args.log.clone().or(file.log).unwrap_or_else(|| "info".to_owned());
+        let log = args.log.clone().or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
             problems.push(format!("log (AGENTSIGHT_LOG): \"{log}\": {error}"));
         }
@@ -238,6 +348,7 @@ impl Config {
                 queue_bytes,
                 query_time,
                 database,
+                bucket,
                 search_index: args.search_index.or(file.search_index).unwrap_or(plain.search_index),
                 geoip: if args.geoip.is_empty() { file.geoip.unwrap_or_default() } else { args.geoip.clone() },
                 ..plain

@@ -63,10 +63,10 @@ impl From<RoleArg> for Role {
 
 pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
     let (KeyCommand::Create { data, .. } | KeyCommand::List { data } | KeyCommand::Revoke { data, .. }) = &args.command;
-    let (folder, database) = place(data)?;
+    let place = place(data)?;
     block_on(async {
-        let config = StoreConfig { search_index: false, database, ..StoreConfig::default() };
-        let store = Store::open(&folder, &config)?;
+        let config = StoreConfig { search_index: false, database: place.database, ..StoreConfig::default() };
+        let store = Store::open(&place.data_dir, &config)?;
         let done = run_on(&store, &args.command).await;
         store.close().await;
         done

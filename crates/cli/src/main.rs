@@ -1,10 +1,14 @@
 //! The `agentsight` command: arguments → configuration → one call.
 
+mod backup;
+mod blobs;
 mod config;
 mod demo;
 mod fetch;
 mod key;
 mod log;
+mod migrate;
+mod progress;
 mod serve;
 
 use std::process::ExitCode;
@@ -31,8 +35,14 @@ enum Command {
     Serve(config::ServeArgs),
     /// Make, list and revoke API keys. Works while the server runs.
     Key(key::KeyArgs),
+    /// Compare attachments with what names them, and remove those that nothing names. Works while the server runs.
+    Blobs(blobs::BlobsArgs),
     /// Fetch one whole conversation as JSON, over HTTP.
     Fetch(fetch::FetchArgs),
+    // What these do is said beside their flags, at length.
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Migrate(migrate::MigrateArgs),
     /// Serve a generated workspace, and show one conversation fetched back.
     Demo(demo::DemoArgs),
 }
@@ -42,7 +52,11 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Serve(args) => serve::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Blobs(args) => blobs::run(&args),
         Command::Fetch(args) => fetch::run(&args),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {
@@ -60,6 +74,9 @@ pub(crate) enum Failure {
     /// The store says why.
     #[error("{0}")]
     Store(#[from] agentsight_store::Error),
+    /// A store was not moved, and why.
+    #[error("{0}")]
+    Moving(#[from] agentsight_store::moving::Trouble),
     /// Every problem of the configuration, a line each.
     #[error("{}", .0.join("\n            "))]
     Configuration(Vec<String>),

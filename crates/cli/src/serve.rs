@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use agentsight_server::Server;
-use agentsight_store::Store;
+use agentsight_store::{Error, Store};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ServeArgs};
@@ -20,6 +20,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|e| Failure::Other(format!("no address: {e}")))?;
     let store = Store::open(&config.data_dir, &config.store)?;
+    // Rather no start than attachments that are refused one by one. A full disk still gives back what it has.
+    match store.probe_attachments().await {
+        Err(Error::Full) => tracing::error!("no space left for attachments; those that are there can be read"),
+        probed => probed?,
+    }
     if let Some(key) = config.bootstrap_key.clone()
         && store.bootstrap_key(key).await?
     {
@@ -54,11 +59,13 @@ fn greet(address: SocketAddr, config: &Config, first_start: bool) {
     let folder = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
     println!("AgentSight {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     match &config.store.database {
-        Some(database) => {
-            println!("  data           {}", database.url);
-            println!("  attachments    {}", folder.display());
-        }
+        Some(database) => println!("  data           {}", database.url),
         None => println!("  data           {}", folder.display()),
+    }
+    match &config.store.bucket {
+        Some(bucket) => println!("  attachments    {}", bucket.url),
+        None if config.store.database.is_some() => println!("  attachments    {}", folder.display()),
+        None => {}
     }
     println!("  documentation  http://{address}/docs");
     if first_start {

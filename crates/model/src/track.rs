@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 const SHORT: Length = Length::Chars(TEXT_CHARS);
 
 /// How a tracking body names its conversation. The integer wins where both lead somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// `conversation`: our key, as answered to an earlier post.
     pub id: Option<ConversationId>,

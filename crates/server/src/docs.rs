@@ -110,7 +110,8 @@ pub(crate) enum BadRequest {
     /// The operator's limit of requests; `Retry-After` says when to try again.
     #[response(status = 429)]
     Throttled(#[to_schema] Detail<'static>),
-    /// The write queue is full, or the server is shutting down; nothing was stored.
+    /// The write queue is full, the storage of attachments is not available, or the server is shutting down;
+    /// nothing was stored.
     #[response(status = 503)]
     Busy(#[to_schema] Detail<'static>),
     /// No space left; nothing was stored.

@@ -125,9 +125,21 @@ fn stored(error: &Error) -> Response {
             tracing::error!("no space left for the store");
             detail(StatusCode::INSUFFICIENT_STORAGE, "The server has no space left; nothing was stored.")
         }
+        Error::Blob(_) => {
+            tracing::error!(%error, "a request failed");
+            let text = "The attachment storage is not available, try again later.";
+            retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, text), 5)
+        }
+        Error::OutOfRange { size } => {
+            let mut response = detail(StatusCode::RANGE_NOT_SATISFIABLE, format!("The file has {size} bytes."));
+            if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size}")) {
+                response.headers_mut().insert(header::CONTENT_RANGE, range);
+            }
+            response
+        }
         Error::Closed => retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."), 2),
         Error::Refused(refusal) => refused(refusal.clone()),
-        Error::Damaged { .. } | Error::Open(_) | Error::Engine(_) | Error::Blob(_) => {
+        Error::Damaged { .. } | Error::Lost { .. } | Error::Open(_) | Error::Engine(_) => {
             tracing::error!(%error, "a request failed");
             detail(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to do this; its log says why.")
         }

@@ -6,12 +6,13 @@ use agentsight_model::filter::Query;
 use agentsight_model::ids::{AgentId, AttachmentId, ConversationId};
 use agentsight_model::message::Message;
 use agentsight_model::time::Timestamp;
-use agentsight_store::StoredFile;
+use agentsight_store::{Part, StoredFile};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
+use futures_util::TryStreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
@@ -73,16 +74,22 @@ impl<'a> Links<'a> {
     }
 }
 
-/// `GET /files/{agent}/{conversation}/{id}`: the bytes of a file, to whoever holds its link.
+/// `GET /files/{agent}/{conversation}/{id}`: the bytes of a file, to whoever holds its link. A `Range` of one part is
+/// answered with that part, as players of audio and video ask for it.
 #[utoipa::path(get, path = "/files/{agent}/{conversation}/{id}", tag = "files",
     params(("agent" = i64, Path), ("conversation" = i64, Path), ("id" = i64, Path), ("expires" = i64, Query, description = "Seconds since 1970"), ("sig" = String, Query)),
-    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>),
+    responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The part that `Range` asks for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 416, description = "The file has nothing of the part", body = crate::error::Detail<'static>),
+        (status = 500, description = "The file is lost", body = crate::error::Detail<'static>),
+        (status = 503, description = "The storage of attachments is not available", body = crate::error::Detail<'static>), (status = 403, description = "Expired or altered", body = crate::error::Detail<'static>),
         (status = 404, description = "No such file", body = crate::error::Detail<'static>)),
     security(()))]
 pub(crate) async fn download(
     State(app): State<App>,
     path: Result<Path<(i64, i64, i64)>, PathRejection>,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result {
     let Path(path) = path.map_err(|_| ApiError::NotFound)?;
     let (agent, conversation, file) = (AgentId(path.0), ConversationId(path.1), AttachmentId(path.2));
@@ -97,7 +104,41 @@ pub(crate) async fn download(
     if expires < app.store.clock().now().0 / Timestamp::SECOND {
         return Err(ApiError::Forbidden("This link has expired; fetch the conversation again for a new one."));
     }
-    Ok(respond(app.store.fetch_file(agent, conversation, file).await?))
+    let part = part(&headers);
+    Ok(respond(app.store.fetch_file(agent, conversation, file, part).await?, part != Part::Whole))
+}
+
+/// The part that a `Range` header asks for.
+///
+/// What is no single range of bytes is passed over, as HTTP allows. So is a range with a condition: there is
+/// nothing it could name, because answers carry neither a tag nor a date.
+fn part(headers: &HeaderMap) -> Part {
+    let mut ranges = headers.get_all(header::RANGE).iter();
+    let (Some(range), None, None) = (ranges.next(), ranges.next(), headers.get(header::IF_RANGE)) else {
+        return Part::Whole;
+    };
+    range.to_str().ok().and_then(read_range).unwrap_or(Part::Whole)
+}
+
+fn read_range(text: &str) -> Option<Part> {
+    let (unit, range) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.trim().split_once('-')?;
+    // More digits than fit are past every end.
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match (first, last) {
+        ("", count) => number(count).map(Part::Last),
+        (first, "") => number(first).map(Part::From),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Part::Between(first, last))
+        }
+    }
 }
 
 const UNSIGNED: &str = "This link is not valid.";
@@ -105,13 +146,15 @@ const UNSIGNED: &str = "This link is not valid.";
 /// What a file name may show plainly in a header; the rest is percent-encoded.
 const FILENAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
 
-fn respond(file: StoredFile) -> Response {
-    let place = if opens_safely(&file.mime_type) { "inline" } else { "attachment" };
-    let plain: String =
-        file.filename.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_ ".contains(c) { c } else { '_' }).collect();
-    let disposition =
-        format!("{place}; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(&file.filename, FILENAME));
-    let mut response = Response::new(Body::from(file.bytes));
+fn respond(file: StoredFile, is_part: bool) -> Response {
+    let length = file.range.end - file.range.start;
+    // The status is gone by the time that bytes fail to come: the connection is cut, so that nobody takes
+    // what came for all of it.
+    let bytes = file.bytes.inspect_err(|error| tracing::error!(%error, "a download was cut off"));
+    let mut response = Response::new(Body::from_stream(bytes));
+    if is_part {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     let headers = response.headers_mut();
     let mut set = |name, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -119,11 +162,25 @@ fn respond(file: StoredFile) -> Response {
         }
     };
     set(header::CONTENT_TYPE, &file.mime_type);
-    set(header::CONTENT_DISPOSITION, &disposition);
+    set(header::CONTENT_DISPOSITION, &disposition(&file.filename, &file.mime_type));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
     set(header::CACHE_CONTROL, "private, max-age=3600");
+    set(header::ACCEPT_RANGES, "bytes");
+    set(header::CONTENT_LENGTH, &length.to_string());
+    if is_part {
+        let last = file.range.end.saturating_sub(1);
+        set(header::CONTENT_RANGE, &format!("bytes {}-{last}/{}", file.range.start, file.size_bytes));
+    }
     response
+}
+
+/// Whether a file opens or is downloaded, and under which name.
+fn disposition(filename: &str, mime_type: &str) -> String {
+    let place = if opens_safely(mime_type) { "inline" } else { "attachment" };
+    let plain: String =
+        filename.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_ ".contains(c) { c } else { '_' }).collect();
+    format!("{place}; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(filename, FILENAME))
 }
 
 /// Whether a browser can show a type without running anything that its sender wrote.
@@ -155,19 +212,38 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_one_part_is_understood_and_others_are_passed_over() {
+        for (text, asked) in [
+            ("bytes=0-", Part::From(0)),
+            ("bytes=5-9", Part::Between(5, 9)),
+            ("Bytes = 7-7", Part::Between(7, 7)),
+            ("bytes=-4", Part::Last(4)),
+            ("bytes=99999999999999999999-", Part::From(u64::MAX)),
+            ("bytes=9-5", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("bytes=-", Part::Whole),
+            ("bytes=+1-2", Part::Whole),
+            ("bytes=a-b", Part::Whole),
+            ("lines=1-2", Part::Whole),
+            ("", Part::Whole),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_str(text).unwrap());
+            assert_eq!(part(&headers), asked, "{text}");
+
+            headers.insert(header::IF_RANGE, HeaderValue::from_static("\"tag\""));
+            assert_eq!(part(&headers), Part::Whole);
+        }
+    }
+
+    #[test]
     fn names_cannot_break_out_of_their_header() {
-        let file = StoredFile {
-            filename: "a\"; x=\"\r\nSet-Cookie: 1/š.html".to_owned(),
-            mime_type: "text/html".to_owned(),
-            bytes: bytes::Bytes::new(),
-        };
-        let response = respond(file);
+        let shown = disposition("a\"; x=\"\r\nSet-Cookie: 1/š.html", "text/html");
         assert_eq!(
-            response.headers()[header::CONTENT_DISPOSITION],
+            shown,
             "attachment; filename=\"a__ x=___Set-Cookie_ 1__.html\"; filename*=UTF-8''a%22%3B%20x%3D%22%0D%0ASet%2DCookie%3A%201%2F%C5%A1.html"
                 .replace("x=___", "x____")
                 .replace("Set%2DCookie", "Set-Cookie")
-                .as_str()
         );
     }
 }

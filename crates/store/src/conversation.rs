@@ -1,6 +1,6 @@
 //! Conversations: their rows, and assembling them whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
 use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId, MessageId};
@@ -9,7 +9,7 @@ use agentsight_model::track::Target;
 
 use crate::engine::{Param, Query, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
-use crate::feedback::{feedback, feedback_columns};
+use crate::feedback::{own_feedback, own_feedback_columns};
 use crate::message::{self, Message};
 use crate::{Store, ticket, usage};
 
@@ -136,7 +136,7 @@ of_conversations!(BUTTONS: "select conversation, message, id, button_event, labe
     "conversation", "order by conversation, id");
 of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime_type, size_bytes from attachments where agent_id = ?1 and ",
     "conversation", "order by conversation, id");
-of_conversations!(FEEDBACKS: concat!("select ", feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
+of_conversations!(FEEDBACKS: concat!("select ", own_feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
 
 /// What a whole conversation is made of, in the order in which it is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,10 +235,13 @@ fn find_message<'m>(messages: &'m mut [Message], id: i64, after: &mut usize) -> 
 
 /// Feedback on a conversation goes into its list, a vote onto its message.
 fn attach_feedback(agent: AgentId, row: &Row<'_>, whole: &mut [Conversation]) -> Result<()> {
-    let feedback = feedback(agent, row)?;
+    let mut feedback = own_feedback(agent, row)?;
     let Some(conversation) = feedback.conversation.and_then(|id| find_conversation(whole, id.0)) else {
         return Ok(());
     };
+    // Its environment is derived from the conversation (contract: managing §2).
+    feedback.conversation_id = Some(conversation.conversation_id.clone());
+    feedback.environment = Some(conversation.environment.clone());
     match feedback.message {
         None => conversation.feedbacks.push(feedback),
         Some(id) => {
@@ -303,6 +306,7 @@ pub(crate) fn lock_by_name(tx: &Tx<'_>, agent: AgentId, name: &str) -> Result<()
 }
 
 /// By what an earlier request with the same body is known (contract: tracking-v0 §9).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Earlier {
     pub(crate) timestamp: Timestamp,
     pub(crate) receipt: Option<i64>,
@@ -327,6 +331,95 @@ macro_rules! known_with_earlier_by {
 /// The conversation that an event goes to, and the message that the same event left there before.
 pub(crate) type Destination = (Known, Option<MessageId>);
 
+/// What a write will ask first: where its event goes.
+pub(crate) struct Errand {
+    pub(crate) agent: AgentId,
+    pub(crate) target: Target,
+    pub(crate) earlier: Earlier,
+}
+
+/// What the errands of a group found, asked all together before its writes run: on a server each would
+/// cost a round trip of its own. What the group has changed since is asked again.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    found: HashMap<(AgentId, Target, Earlier), Option<Destination>>,
+    changed: HashSet<(AgentId, ConversationId)>,
+    made: HashSet<(AgentId, String)>,
+}
+
+impl Ahead {
+    /// The group has written to a conversation.
+    pub(crate) fn note_changed(&mut self, agent: AgentId, id: ConversationId) {
+        self.changed.insert((agent, id));
+    }
+
+    /// The group has made a conversation.
+    pub(crate) fn note_made(&mut self, agent: AgentId, name: &str) {
+        self.made.insert((agent, name.to_owned()));
+    }
+
+    /// What was found, where that still holds; nothing where it was not asked, or may have changed.
+    fn take(&mut self, agent: AgentId, target: &Target, earlier: &Earlier) -> Option<Option<Destination>> {
+        if self.found.is_empty() {
+            return None;
+        }
+        let found = self.found.remove(&(agent, target.clone(), *earlier))?;
+        let changed = match (&found, &target.name) {
+            (Some((known, _)), _) => self.changed.contains(&(agent, known.id)),
+            // An integer that leads nowhere leaves the name to be asked for.
+            (None, Some(name)) => target.id.is_some() || self.made.contains(&(agent, name.clone())),
+            (None, None) => false,
+        };
+        (!changed).then_some(found)
+    }
+}
+
+/// Asks for the destinations of a group of events together, and keeps other nodes from them.
+pub(crate) fn look_ahead<'l>(tx: &Tx<'_>, errands: impl Iterator<Item = &'l Errand>) -> Result<()> {
+    let mut errands: Vec<&Errand> = errands.collect();
+    // Every node locks in the same order, so that none waits for another that waits for it.
+    errands.sort_by(|one, other| {
+        let key = |errand: &Errand| (errand.agent, errand.target.id);
+        key(one).cmp(&key(other)).then_with(|| one.target.name.cmp(&other.target.name))
+    });
+    let mut asked = Vec::with_capacity(errands.len());
+    for errand in &errands {
+        let Earlier { timestamp: at, receipt, since } = errand.earlier;
+        let agent = errand.agent;
+        let (sql, key): (_, Param<'_>) = match (errand.target.id, &errand.target.name) {
+            (Some(id), _) => {
+                lock_by_id(tx, agent, id)?;
+                (known_with_earlier_by!("id"), id.into())
+            }
+            (None, Some(name)) => {
+                lock_by_name(tx, agent, name)?;
+                (known_with_earlier_by!("conversation_id"), name.into())
+            }
+            (None, None) => continue,
+        };
+        asked.push((*errand, sql, [agent.into(), key, at.into(), receipt.into(), since.into()]));
+    }
+    let queries: Vec<Query<'_>> = asked.iter().map(|(_, sql, params)| Query { sql, params }).collect();
+    let mut found: Vec<Option<Destination>> = asked.iter().map(|_| None).collect();
+    tx.each_of(&queries, &mut |at, row| {
+        if let Some(found) = found.get_mut(at) {
+            *found = Some(destination(row)?);
+        }
+        Ok(())
+    })?;
+    let found = asked
+        .iter()
+        .zip(found)
+        .map(|((errand, ..), found)| ((errand.agent, errand.target.clone(), errand.earlier), found));
+    tx.ahead().found = found.collect();
+    Ok(())
+}
+
+/// From [`known_with_earlier_by`].
+fn destination(row: &Row<'_>) -> Result<Destination> {
+    Ok((known(row)?, row.opt_int(6)?.map(MessageId)))
+}
+
 /// Finds the conversation that an event goes to, as [`find_target`] does, and the message that the same
 /// event left there before. The conversation is ours until the commit, so that no other node stores the
 /// event meanwhile.
@@ -337,17 +430,22 @@ pub(crate) fn find_to_append<'t>(
     earlier: &Earlier,
 ) -> Result<(Option<&'t str>, Option<Destination>)> {
     let (at, receipt, since) = (earlier.timestamp, earlier.receipt, earlier.since);
-    let found = |row: &Row<'_>| Ok((known(row)?, row.opt_int(6)?.map(MessageId)));
+    match tx.ahead().take(agent, target, earlier) {
+        Some(Some(found)) => return Ok((None, Some(found))),
+        Some(None) => return Ok((target.name.as_deref(), None)),
+        None => {}
+    }
     if let Some(id) = target.id {
         lock_by_id(tx, agent, id)?;
-        let found = tx.one(known_with_earlier_by!("id"), params![agent, id, at, receipt, since], found)?;
+        let found = tx.one(known_with_earlier_by!("id"), params![agent, id, at, receipt, since], destination)?;
         if found.is_some() {
             return Ok((None, found));
         }
     }
     let Some(name) = &target.name else { return Err(Error::NotFound(Missing::Conversation)) };
     lock_by_name(tx, agent, name)?;
-    let found = tx.one(known_with_earlier_by!("conversation_id"), params![agent, name, at, receipt, since], found)?;
+    let found =
+        tx.one(known_with_earlier_by!("conversation_id"), params![agent, name, at, receipt, since], destination)?;
     Ok((Some(name), found))
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use agentsight_model::attachment::ContentHash;
 use agentsight_model::refusal::Refusal;
 
 /// Result of a store operation.
@@ -58,9 +59,21 @@ pub enum Error {
     /// The engine failed.
     #[error("storage engine failed: {0}")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A file of the blob store failed.
+    /// The storage of attachments failed, or is not available; nothing was stored.
     #[error("attachment storage failed: {0}")]
-    Blob(#[source] std::io::Error),
+    Blob(String),
+    /// A row names a file that is not there.
+    #[error("the bytes of attachment {hash} are missing from the attachment storage")]
+    Lost {
+        /// What they would be found by.
+        hash: ContentHash,
+    },
+    /// None of the bytes that were asked for are in the file.
+    #[error("the file has only {size} bytes")]
+    OutOfRange {
+        /// All that there are.
+        size: u64,
+    },
 }
 
 impl From<Refusal> for Error {

@@ -29,8 +29,8 @@ static FEEDBACKS: Table = Table {
 /// Columns that [`feedback`] reads, from `feedbacks f` joined to its conversation and environment.
 macro_rules! feedback_columns {
     () => {
-        "f.id, f.kind, f.conversation, c.conversation_id, f.message, f.user_id, e.slug, f.environment_id, f.sentiment, f.category, f.comment,
-         f.topic, f.reason, f.source, f.metadata, f.created_at
+        "f.id, f.kind, f.conversation, f.message, f.user_id, f.environment_id, f.sentiment, f.category, f.comment,
+         f.topic, f.reason, f.source, f.metadata, f.created_at, c.conversation_id, e.slug
          from feedbacks f
          left join conversations c on c.agent_id = f.agent_id and c.id = f.conversation
          left join environments e on e.agent_id = f.agent_id and e.id = f.environment_id"
@@ -38,25 +38,43 @@ macro_rules! feedback_columns {
 }
 pub(crate) use feedback_columns;
 
+/// The same without what a conversation that was read before tells of it.
+macro_rules! own_feedback_columns {
+    () => {
+        "f.id, f.kind, f.conversation, f.message, f.user_id, f.environment_id, f.sentiment, f.category, f.comment,
+         f.topic, f.reason, f.source, f.metadata, f.created_at from feedbacks f"
+    };
+}
+pub(crate) use own_feedback_columns;
+
+/// From [`feedback_columns`].
 pub(crate) fn feedback(agent: AgentId, row: &Row<'_>) -> Result<Feedback> {
+    let mut feedback = own_feedback(agent, row)?;
+    feedback.conversation_id = row.opt_string(14)?;
+    feedback.environment = row.opt_string(15)?;
+    Ok(feedback)
+}
+
+/// From [`own_feedback_columns`]: without the names of its conversation and environment.
+pub(crate) fn own_feedback(agent: AgentId, row: &Row<'_>) -> Result<Feedback> {
     Ok(Feedback {
         id: FeedbackId(row.int(0)?),
         kind: row.parsed(1)?,
         agent,
         conversation: row.opt_int(2)?.map(ConversationId),
-        conversation_id: row.opt_string(3)?,
-        message: row.opt_int(4)?.map(MessageId),
-        user: row.opt_int(5)?,
-        environment: row.opt_string(6)?,
-        environment_id: row.opt_int(7)?.map(EnvironmentId),
-        sentiment: row.parsed(8)?,
-        category: row.opt_string(9)?,
-        comment: row.opt_string(10)?,
-        topic: row.opt_string(11)?,
-        reason: row.opt_string(12)?,
-        source: row.parsed(13)?,
-        metadata: row.json(14)?,
-        created_at: row.timestamp(15)?,
+        conversation_id: None,
+        message: row.opt_int(3)?.map(MessageId),
+        user: row.opt_int(4)?,
+        environment: None,
+        environment_id: row.opt_int(5)?.map(EnvironmentId),
+        sentiment: row.parsed(6)?,
+        category: row.opt_string(7)?,
+        comment: row.opt_string(8)?,
+        topic: row.opt_string(9)?,
+        reason: row.opt_string(10)?,
+        source: row.parsed(11)?,
+        metadata: row.json(12)?,
+        created_at: row.timestamp(13)?,
     })
 }
 

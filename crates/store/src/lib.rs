@@ -17,6 +17,8 @@ mod list;
 mod manage;
 mod message;
 mod metadata;
+pub mod moving;
+mod orphans;
 mod schema;
 mod search;
 mod ticket;
@@ -30,10 +32,12 @@ use std::time::Duration;
 use agentsight_model::time::Clock;
 
 pub use agent::{Identity, KeyRow, MintedKey};
+pub use blob::{BucketConfig, BucketUrl, FileBytes, Part, Secret};
 pub use engine::DatabaseUrl;
 pub use error::{Error, Missing, Result};
 pub use list::{Extent, Found};
 pub use message::StoredFile;
+pub use orphans::{BlobEvent, BlobTotals, Prune};
 pub use track::{Appended, Stored};
 
 /// A PostgreSQL database that takes the place of the embedded one, shared by any number of nodes.
@@ -74,6 +78,8 @@ pub struct StoreConfig {
     pub search_index: bool,
     /// The database, where it is not the embedded one in the folder.
     pub database: Option<DatabaseConfig>,
+    /// The bucket that holds the attachments, where they are not in the folder.
+    pub bucket: Option<BucketConfig>,
     /// Geolocation databases, asked in this order.
     pub geoip: Vec<PathBuf>,
 }
@@ -88,6 +94,7 @@ impl Default for StoreConfig {
             query_time: Duration::from_secs(12),
             search_index: true,
             database: None,
+            bucket: None,
             geoip: Vec::new(),
         }
     }
@@ -98,6 +105,15 @@ impl Default for StoreConfig {
 pub struct Store {
     engine: engine::Engine,
     shared: Arc<Shared>,
+}
+
+/// What works of a store, and what does not.
+#[derive(Debug)]
+pub struct Health {
+    /// Whether a read and a durable write work.
+    pub database: Result<()>,
+    /// Whether the storage of attachments answers.
+    pub attachments: Result<()>,
 }
 
 struct Shared {
@@ -112,14 +128,15 @@ struct Shared {
 
 impl Store {
     /// Opens the embedded store in a folder, which is made when it is missing; or the database that the
-    /// configuration names, with a folder for the bytes of attachments.
+    /// configuration names. Attachments are in the folder, or in the bucket that the configuration names,
+    /// which is not asked anything yet: see [`Store::probe_attachments`].
     ///
     /// # Errors
     /// [`Error::Open`] with one sentence that says what is wrong and what would help.
     pub fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
         let shared = Shared {
             clock: config.clock.clone(),
-            blobs: blob::Blobs::open(folder),
+            blobs: blob::Blobs::open(folder, config.bucket.as_ref())?,
             geo: geo::Geo::open(&config.geoip)?,
             search_index: config.search_index,
             patience: config.queue_patience,
@@ -153,7 +170,29 @@ impl Store {
         &self.shared.clock
     }
 
-    /// Checks that a read and a durable write work.
+    /// Checks that a file can be written, read and removed where attachments are kept.
+    ///
+    /// # Errors
+    /// [`Error::Blob`] with one sentence that says what is wrong and what would help.
+    pub async fn probe_attachments(&self) -> Result<()> {
+        self.shared.blobs.probe().await.map(drop)
+    }
+
+    /// Checks that the storage of attachments answers. An answer is believed for a few seconds.
+    ///
+    /// # Errors
+    /// [`Error::Blob`]
+    pub async fn check_attachments(&self) -> Result<()> {
+        self.shared.blobs.check().await
+    }
+
+    /// Checks both parts at once: the database, and the storage of attachments.
+    pub async fn health(&self) -> Health {
+        let (database, attachments) = futures_util::join!(self.check(), self.check_attachments());
+        Health { database, attachments }
+    }
+
+    /// Checks that a read and a durable write of the database work.
     ///
     /// # Errors
     /// What does not.

@@ -1,18 +1,19 @@
 //! Messages and what hangs on them: action logs, clicks, files.
 
+use std::ops::Range;
+
+use crate::Store;
+use crate::blob::{FileBytes, Part};
+use crate::conversation::count;
+use crate::engine::{Query, Reader, Row, Table, damaged, params};
+use crate::error::{Error, Missing, Result};
+use crate::feedback::{feedback, feedback_columns};
 use agentsight_model::action::ActionLog;
 use agentsight_model::attachment::{Attachment, AttachmentType, ContentHash};
 use agentsight_model::button::{Button, MessageButton};
 use agentsight_model::conversation::{ConversationAttachments, MessageAttachments};
 use agentsight_model::ids::{ActionId, ActionLogId, AgentId, AttachmentId, ButtonId, ConversationId, MessageId};
 pub(crate) use agentsight_model::message::{Message, Sender};
-use bytes::Bytes;
-
-use crate::Store;
-use crate::conversation::count;
-use crate::engine::{Query, Reader, Row, Table, damaged, params};
-use crate::error::{Error, Missing, Result};
-use crate::feedback::{feedback, feedback_columns};
 
 pub(crate) static MESSAGES: Table = Table {
     name: "messages",
@@ -199,14 +200,18 @@ pub(crate) fn click(reader: &Reader<'_>, agent: AgentId, message: &Message) -> R
 }
 
 /// A file to be served: its bytes, and what the sender said of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StoredFile {
     /// The sender's name for it.
     pub filename: String,
     /// As given, or guessed.
     pub mime_type: String,
-    /// All of it.
-    pub bytes: Bytes,
+    /// How large it is.
+    pub size_bytes: u64,
+    /// Which of its bytes these are.
+    pub range: Range<u64>,
+    /// The bytes, as they come from where they are kept.
+    pub bytes: FileBytes,
 }
 
 impl Store {
@@ -262,26 +267,30 @@ impl Store {
         self.engine.read(read).await
     }
 
-    /// A file with its bytes.
+    /// A file with its bytes, or with a part of them, to be read as they come.
     ///
     /// # Errors
-    /// [`Missing::Row`]
+    /// [`Missing::Row`]; [`Error::OutOfRange`] where the file has nothing of the part; [`Error::Blob`] where
+    /// the bytes cannot be read now, [`Error::Lost`] where they are not there.
     pub async fn fetch_file(
         &self,
         agent: AgentId,
         conversation: ConversationId,
         id: AttachmentId,
+        part: Part,
     ) -> Result<StoredFile> {
-        const BY_ID: &str =
-            "select filename, mime_type, hash from attachments where agent_id = ?1 and conversation = ?2 and id = ?3";
+        const BY_ID: &str = "select filename, mime_type, hash, size_bytes from attachments
+            where agent_id = ?1 and conversation = ?2 and id = ?3";
         let read = move |reader: &Reader<'_>| {
             reader.one(BY_ID, params![agent, conversation, id], |row| {
                 let hash: [u8; 32] = row.blob(2)?.try_into().map_err(|_| damaged(2))?;
-                Ok((row.string(0)?, row.string(1)?, ContentHash(hash)))
+                Ok((row.string(0)?, row.string(1)?, ContentHash(hash), count(row.int(3)?)))
             })
         };
         let found = self.engine.read_now(read).await?;
-        let (filename, mime_type, hash) = found.ok_or(Error::NotFound(Missing::Row))?;
-        Ok(StoredFile { filename, mime_type, bytes: self.shared.blobs.get(hash).await? })
+        let (filename, mime_type, hash, size_bytes) = found.ok_or(Error::NotFound(Missing::Row))?;
+        let range = part.of(size_bytes).ok_or(Error::OutOfRange { size: size_bytes })?;
+        let bytes = self.shared.blobs.get(hash, size_bytes, range.clone()).await?;
+        Ok(StoredFile { filename, mime_type, size_bytes, range, bytes })
     }
 }

@@ -1,5 +1,7 @@
 //! What every door writes: conversations got or made, events appended (contract: tracking-v0).
 
+use std::time::{Duration, Instant};
+
 use agentsight_model::action::ActionLog;
 use agentsight_model::attachment::{Attachment, AttachmentType, AttachmentsStored, ContentHash};
 use agentsight_model::button::Button;
@@ -15,18 +17,20 @@ use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
 
 use crate::agent::{EnvironmentKey, environment_for};
-use crate::conversation::{self, Earlier, Known, find_head, find_to_append};
+use crate::conversation::{self, Earlier, Errand, Known, find_head, find_to_append};
 use crate::engine::{Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
 use crate::ids::Kind;
 use crate::message::{ACTION_LOGS, ACTIONS, ATTACHMENTS, BUTTONS, MESSAGES, sender_code};
-use crate::{Store, counters, message, metadata, search, usage};
+use crate::{Store, blob, counters, message, metadata, search, usage};
 
 /// A body that comes again within this time is the same request (contract: tracking-v0 §9).
 const RESEND_WINDOW: i64 = 10 * Timestamp::MINUTE;
 /// What a queued write weighs beside its texts.
 const WRITE_OVERHEAD_BYTES: usize = 512;
+/// How often the files of a request are kept anew, where keeping them takes long.
+const KEEPING_ROUNDS: usize = 3;
 
 static CONVERSATIONS: Table = Table {
     name: "conversations",
@@ -86,6 +90,24 @@ pub enum Appended {
     Files(AttachmentsStored),
 }
 
+/// Files whose bytes are kept, until their rows are written.
+#[derive(Default)]
+struct KeptFiles {
+    hashes: Vec<ContentHash>,
+    /// Before the first of them was looked for.
+    since: Option<Instant>,
+}
+
+impl KeptFiles {
+    /// Refuses a row that comes so late that its file may have been taken for an orphan.
+    fn check(&self) -> Result<()> {
+        match self.since {
+            Some(since) if since.elapsed() > blob::KEPT_FOR => Err(Error::Busy { retry_after: Duration::from_secs(1) }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Store {
     /// Gets or makes a conversation. An existing one keeps what it has; only empty columns are filled.
     ///
@@ -106,22 +128,42 @@ impl Store {
     pub async fn append(&self, agent: AgentId, event: NewEvent) -> Result<Stored<Appended>> {
         let now = self.clock().now();
         let mut bytes = WRITE_OVERHEAD_BYTES + event.metadata.as_str().len();
-        let mut hashes = Vec::new();
+        let mut kept = KeptFiles::default();
         match &event.what {
             Event::Message { content, .. } => bytes += content.len(),
             Event::Action(action) => {
                 bytes += action.response.len() + action.error_message.len() + action.tools_used.as_str().len();
             }
             Event::Click(_) => {}
-            Event::Files { files, .. } => {
-                for file in files {
-                    let hash = ContentHash::of(&file.bytes);
-                    self.shared.blobs.put(hash, file.bytes.clone()).await?;
-                    hashes.push(hash);
-                }
-            }
+            Event::Files { files, .. } => kept = self.keep(files).await?,
         }
-        self.engine.write(bytes, move |tx| append(tx, agent, &event, &hashes, now)).await
+        let earlier = Earlier {
+            timestamp: event.timestamp,
+            receipt: event.receipt.map(|receipt| receipt.0),
+            since: now.plus_micros(-RESEND_WINDOW),
+        };
+        let errand = Errand { agent, target: event.target.clone(), earlier };
+        let write = move |tx: &Tx<'_>| {
+            kept.check()?;
+            append(tx, agent, &event, &earlier, &kept.hashes, now)
+        };
+        self.engine.write_to(errand, bytes, write).await
+    }
+
+    /// Keeps the bytes of files, so that rows may name them.
+    async fn keep(&self, files: &[NewFile]) -> Result<KeptFiles> {
+        let hashes: Vec<_> = files.iter().map(|file| ContentHash::of(&file.bytes)).collect();
+        for _ in 0..KEEPING_ROUNDS {
+            let since = Instant::now();
+            for (file, hash) in files.iter().zip(&hashes) {
+                self.shared.blobs.put(*hash, file.bytes.clone()).await?;
+            }
+            if since.elapsed() < blob::KEPT_FOR / 2 {
+                return Ok(KeptFiles { hashes, since: Some(since) });
+            }
+            // The first of them may have been set aside by now. They are there, so another round is short.
+        }
+        Err(Error::Blob("keeping the files took too long".to_owned()))
     }
 }
 
@@ -137,9 +179,7 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
         conversation::lock_by_name(tx, agent, &new.conversation_id)?;
         let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
         if head.row.id == id {
-            metadata::replace(tx, agent, id, &JsonText::EMPTY, &new.metadata.clone().unwrap_or_default())?;
-            tx.add_to_total(agent, counters::CONVERSATIONS, 1);
-            search::leave_new(tx, agent, id)?;
+            settle_new(tx, agent, id, &new.metadata.clone().unwrap_or_default())?;
             return Ok(Stored { value: head.row, created: true });
         }
         // Another node was quicker.
@@ -147,6 +187,13 @@ fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> 
     }
     let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
     Ok(Stored { value: head.row, created: false })
+}
+
+/// What follows once a conversation is certainly ours: its metadata, the agent's total, the search index.
+fn settle_new(tx: &Tx<'_>, agent: AgentId, id: ConversationId, metadata: &JsonText) -> Result<()> {
+    metadata::replace(tx, agent, id, &JsonText::EMPTY, metadata)?;
+    tx.add_to_total(agent, counters::CONVERSATIONS, 1);
+    search::leave_new(tx, agent, id)
 }
 
 /// Leaves the row as it is where another node has made the conversation meanwhile.
@@ -159,6 +206,7 @@ fn insert_conversation(
     place: &Place,
 ) -> Result<()> {
     let address = new.customer_ip_address.map(|ip| ip.to_string());
+    tx.ahead().note_made(agent, &new.conversation_id);
     tx.insert(
         &CONVERSATIONS,
         params![
@@ -253,23 +301,24 @@ fn append(
     tx: &Tx<'_>,
     agent: AgentId,
     event: &NewEvent,
+    earlier: &Earlier,
     hashes: &[ContentHash],
     now: Timestamp,
 ) -> Result<Stored<Appended>> {
     if let Event::Files { message: Some(message), files, .. } = &event.what {
         return append_files_to(tx, agent, event, *message, files, hashes, now);
     }
-    let earlier = Earlier {
-        timestamp: event.timestamp,
-        receipt: event.receipt.map(|receipt| receipt.0),
-        since: now.plus_micros(-RESEND_WINDOW),
-    };
-    let (known, first) = match find_to_append(tx, agent, &event.target, &earlier)? {
+    let (known, first) = match find_to_append(tx, agent, &event.target, earlier)? {
         (_, Some(found)) => found,
         (Some(name), None) => {
-            create_bare(tx, agent, name, event.timestamp)?;
+            let id = insert_bare(tx, agent, name, event.timestamp)?;
             // Where another node made it first, the same event may have come with it.
-            find_to_append(tx, agent, &event.target, &earlier)?.1.ok_or(Error::NotFound(Missing::Conversation))?
+            let found = find_to_append(tx, agent, &event.target, earlier)?.1;
+            let found = found.ok_or(Error::NotFound(Missing::Conversation))?;
+            if found.0.id == id {
+                settle_new(tx, agent, id, &JsonText::EMPTY)?;
+            }
+            found
         }
         (None, None) => return Err(Error::NotFound(Missing::Conversation)),
     };
@@ -295,7 +344,7 @@ fn append(
 }
 
 /// Makes the conversation of an event that names one nobody announced: production, used.
-fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<()> {
+fn insert_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<ConversationId> {
     let new = NewConversation {
         conversation_id: name.to_owned(),
         name: None,
@@ -309,7 +358,10 @@ fn create_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result
         is_used: Some(true),
         timestamp: at,
     };
-    upsert(tx, agent, &new, &Place::default()).map(drop)
+    let environment = environment_for(tx, agent, None)?;
+    let id = ConversationId(tx.next_id(Kind::Conversation)?);
+    insert_conversation(tx, agent, id, &environment, &new, &Place::default())?;
+    Ok(id)
 }
 
 /// The first answer once more.
@@ -571,6 +623,7 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
 
 /// Moves a conversation's times outward, counts what came, and leaves it to be indexed for search.
 fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestamp, growth: &Growth) -> Result<()> {
+    tx.ahead().note_changed(agent, known.id);
     tx.execute(
         "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
             action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,
@@ -595,4 +648,18 @@ fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestam
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_comes_long_after_its_file_is_refused() {
+        let kept = |ago: Duration| KeptFiles { hashes: Vec::new(), since: Instant::now().checked_sub(ago) };
+
+        assert!(KeptFiles::default().check().is_ok());
+        assert!(kept(blob::KEPT_FOR / 2).check().is_ok());
+        assert!(matches!(kept(blob::KEPT_FOR + Duration::from_secs(1)).check(), Err(Error::Busy { .. })));
+    }
 }

@@ -17,7 +17,7 @@ use crate::{bare, sqlite};
 
 /// How a conversation is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Id,
     Text,
 }
@@ -71,9 +71,9 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
             for run in 0..bench.options.runs {
                 // Small, bare, large: either store has the bare server next to it.
                 let length = bench.options.run;
-                series.small.push(measure(&small_server, &small, by, connections, run, length).await?);
-                series.bare.push(measure(&bare_server, &small, by, connections, run, length).await?);
-                series.large.push(measure(&large_server, &large, by, connections, run, length).await?);
+                series.small.push(measure(&[&small_server], &small, by, connections, run, length).await?);
+                series.bare.push(measure(&[&bare_server], &small, by, connections, run, length).await?);
+                series.large.push(measure(&[&large_server], &large, by, connections, run, length).await?);
             }
             tell(bench, by, connections, &series, &mut rows);
         }
@@ -147,8 +147,8 @@ fn figures(by: By, connections: u64, store: &str, runs: &[Measured]) -> Vec<Stri
 }
 
 /// One run, after a short one that is not counted: caches are filled, threads are awake.
-async fn measure(
-    server: &Process,
+pub(super) async fn measure(
+    servers: &[&Process],
     store: &Store,
     by: By,
     connections: u64,
@@ -156,8 +156,8 @@ async fn measure(
     length: Duration,
 ) -> Result<Measured> {
     let sources = |stream: u64| (0..connections).map(|number| source(store, by, stream, number)).collect::<Vec<_>>();
-    load::run(server, sources(u64::from(run) * 2 + 100), length / 10).await?;
-    load::run(server, sources(u64::from(run) * 2 + 101), length).await
+    load::run_over(servers, sources(u64::from(run) * 2 + 100), length / 10).await?;
+    load::run_over(servers, sources(u64::from(run) * 2 + 101), length).await
 }
 
 /// Requests for random conversations of the store.

@@ -12,11 +12,12 @@ use crate::http::{Connection, write_post};
 use crate::load::{self, Measured, Source};
 use crate::process::Process;
 use crate::report::{Bound, Unit, percent, spread};
+use crate::server::Place;
 use crate::stats::Spread;
 use crate::{server, sqlite, wire};
 
 /// Conversations whose text is made beforehand and sent again and again under new ids.
-const POOL: u64 = 1_000;
+pub(super) const POOL: u64 = 1_000;
 
 /// Clients, what SQLite is given at a time, and the share of its rate that is promised.
 const STEPS: [(u64, f64); 2] = [(1, 0.5), (16, 0.25)];
@@ -35,7 +36,11 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
         let folder = bench.scratch.join(format!("ingest-{clients}"));
         let data = folder.join("data");
         std::fs::create_dir_all(&data).context(data.display())?;
-        let process = server::start(&bench.options.server, &data, &folder.join("server.log")).await?;
+        let process = server::start(
+            &bench.options.server,
+            Place { data: &data, database: None, log: &folder.join("server.log") },
+        )
+        .await?;
         let mut bare = sqlite::Inserts::new(&folder.join("bare.db"), pool.to_vec())?;
         let clock = Arc::new(AtomicI64::new(EPOCH_US));
         let (mut ours, mut base): (Vec<Measured>, Vec<f64>) = (Vec::new(), Vec::new());
@@ -88,7 +93,7 @@ fn conversation_id(run: u32, client: u64, number: u64) -> String {
 }
 
 /// One client: conversations of 10 messages, every message with a microsecond of its own.
-fn source(pool: Arc<Vec<Conversation>>, clock: Arc<AtomicI64>, run: u32, client: u64) -> Source {
+pub(super) fn source(pool: Arc<Vec<Conversation>>, clock: Arc<AtomicI64>, run: u32, client: u64) -> Source {
     let mut sent = 0_u64;
     let mut id = String::new();
     let mut body = String::new();

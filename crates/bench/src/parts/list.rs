@@ -24,12 +24,12 @@ const FETCHES: usize = 100;
 const REPEATS: (usize, usize) = (3, 100);
 
 /// A list request and what it must find.
-struct Query {
+pub(super) struct Query {
     name: &'static str,
     path: String,
     expected: u64,
     /// The promised multiple of one fetch.
-    target: Option<f64>,
+    pub(super) target: Option<f64>,
 }
 
 /// Filtered lists.
@@ -42,7 +42,7 @@ pub(crate) async fn run_search(bench: &mut Bench) -> Result<()> {
     run(bench, "Search", searches).await
 }
 
-fn lists(set: Dataset) -> Vec<Query> {
+pub(super) fn lists(set: Dataset) -> Vec<Query> {
     let query = |name, parameters: &str, expected, target| Query {
         name,
         path: format!("/api/conversations/?page_size=10{parameters}"),
@@ -73,7 +73,7 @@ fn lists(set: Dataset) -> Vec<Query> {
     ]
 }
 
-fn searches(set: Dataset) -> Vec<Query> {
+pub(super) fn searches(set: Dataset) -> Vec<Query> {
     let query = |name, needle: &str, expected, target| Query {
         name,
         path: format!("/api/conversations/?page_size=10&full=false&message_contains={needle}"),
@@ -113,7 +113,7 @@ struct Page {
 }
 
 /// One query: fetches and repeats in turn, run by run.
-async fn measure(bench: &mut Bench, store: &Store, server: &Process, query: &Query) -> Result<Vec<String>> {
+pub(super) async fn measure(bench: &mut Bench, store: &Store, server: &Process, query: &Query) -> Result<Vec<String>> {
     let mut connection = Connection::open(server.address()).await?;
     let found: Page = connection.get(&query.path).await?.json()?;
     let mut request = Vec::new();

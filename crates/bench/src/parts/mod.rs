@@ -3,6 +3,7 @@
 pub(crate) mod fetch;
 pub(crate) mod ingest;
 pub(crate) mod list;
+pub(crate) mod postgres;
 pub(crate) mod start;
 
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub(crate) struct Bench {
     /// Where stores of this run are put; removed afterwards.
     pub(crate) scratch: PathBuf,
     pub(crate) report: Report,
-    stores: Vec<Arc<Store>>,
+    stores: Vec<(bool, Arc<Store>)>,
 }
 
 impl Bench {
@@ -30,12 +31,24 @@ impl Bench {
 
     /// The store of `conversations`, loaded now unless an earlier part or run did it.
     pub(crate) async fn store(&mut self, conversations: u64) -> Result<Arc<Store>> {
-        if let Some(store) = self.stores.iter().find(|store| store.dataset.conversations == conversations) {
+        self.prepared(None, conversations).await
+    }
+
+    /// The same in a PostgreSQL.
+    pub(crate) async fn postgres_store(&mut self, url: &str, conversations: u64) -> Result<Arc<Store>> {
+        self.prepared(Some(url), conversations).await
+    }
+
+    async fn prepared(&mut self, postgres: Option<&str>, conversations: u64) -> Result<Arc<Store>> {
+        let same = |(elsewhere, store): &&(bool, Arc<Store>)| {
+            *elsewhere == postgres.is_some() && store.dataset.conversations == conversations
+        };
+        if let Some((_, store)) = self.stores.iter().find(same) {
             return Ok(Arc::clone(store));
         }
         let parent = self.options.keep.as_ref().unwrap_or(&self.scratch);
-        let store = Arc::new(Store::prepare(&self.options, parent, conversations).await?);
-        self.stores.push(Arc::clone(&store));
+        let store = Arc::new(Store::prepare(&self.options, parent, postgres, conversations).await?);
+        self.stores.push((postgres.is_some(), Arc::clone(&store)));
         Ok(store)
     }
 }

@@ -12,7 +12,6 @@ use crate::dataset::MESSAGES;
 use crate::error::{Context, Result};
 use crate::process::{Memory, Process};
 use crate::report::{Bound, Unit, mebibytes, spread};
-use crate::server;
 use crate::sqlite::{self, Pages};
 use crate::stats::Spread;
 use crate::store::Store;
@@ -52,7 +51,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
 async fn start(bench: &Bench, store: &Store) -> Result<(f64, Process)> {
     let key = store.key(store.dataset.conversations / 2);
     let begin = Instant::now();
-    let mut process = server::spawn(&bench.options.server, &store.data(), &store.log())?;
+    let mut process = store.spawn(&bench.options)?;
     process.answers(&format!("/api/conversations/{key}/")).await?;
     Ok((begin.elapsed().as_secs_f64() * 1e3, process))
 }

@@ -76,3 +76,38 @@ fn a_full_disk_refuses_writes_and_keeps_what_was_acknowledged() {
     drop(again);
     check_integrity(&data);
 }
+
+#[test]
+fn a_disk_that_is_too_small_for_a_copy_is_named_and_nothing_is_left_on_it() {
+    let folder = Folder::new();
+    let (data, small) = (folder.data(), folder.path().join("small"));
+    let _disk = match SmallDisk::mount(&small) {
+        Ok(disk) => disk,
+        Err(reason) => {
+            eprintln!("skipped: no small disk can be mounted here: {reason}");
+            return;
+        }
+    };
+    folder.key();
+    let database = rusqlite::Connection::open(data.join("agentsight.db")).unwrap();
+    // 8 MB for a disk of 6.
+    database
+        .execute_batch(
+            "with recursive n(n) as (select 1 union all select n + 1 from n where n < 8000)
+             insert into messages select 1, 1, n, n, 1, hex(zeroblob(500)), null, null, null, 0 from n",
+        )
+        .unwrap();
+    drop(database);
+
+    let backup = folder.run("backup small/backup");
+    let left = std::fs::read_dir(&small).unwrap().count();
+    let migrate = folder.run("migrate --from sqlite:agentsight-data --to sqlite:small/data");
+
+    assert_eq!((backup.code, left), (Some(1), 0), "{backup:?}");
+    assert!(backup.err.ends_with("agentsight: no space left for the backup in small/backup\n"), "{backup:?}");
+    assert_eq!(migrate.code, Some(1));
+    assert!(
+        migrate.err.ends_with("agentsight: no space left on the target sqlite:small/data; make room and run the same command again, it goes on where it stopped\n"),
+        "{migrate:?}"
+    );
+}

@@ -7,14 +7,16 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod blobs;
 #[path = "../../../../xtask/src/cluster.rs"]
 mod cluster;
 mod configuration;
 mod faults;
 mod keys;
+mod moving;
 mod nodes;
 mod program;
-#[expect(dead_code, reason = "other suites read more of a schema")]
+#[expect(dead_code, reason = "other suites use more of it")]
 #[path = "../../../store/tests/postgres/schema.rs"]
 mod schema;
 mod stopping;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use agentsight_model::limits::AttachmentLimits;
 use agentsight_server::ServerConfig;
+use agentsight_store::BucketConfig;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::app::{Bot, Form, HOST, TestApp, base64};
+use crate::app::{Bot, Form, HOST, TestApp, base64, within};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -391,4 +393,130 @@ async fn names_are_data_and_never_paths() {
     let name =
         bot.post("/api/attachments/", body).await.json()["attachments"][0]["filename"].as_str().unwrap().to_owned();
     assert_eq!((name.chars().count(), name.ends_with("ä.pdf")), (255, true));
+}
+
+/// A link to a file of these bytes.
+async fn link(bot: &Bot<'_>, bytes: &[u8]) -> String {
+    let form = Form::default()
+        .text("timestamp", "2026-03-02T09:16:00+00:00")
+        .text("conversation_id", "c-1")
+        .text("sender", "end_user")
+        .file("attachment_0", "sound.mp3", "audio/mpeg", bytes);
+    local(&bot.form("/api/attachments/", &form).await.json()["attachments"][0]["file_url"])
+}
+
+#[tokio::test]
+async fn a_player_gets_the_part_that_it_asks_for() {
+    let app = TestApp::start().await;
+    let path = link(&app.bot().await, b"abcdefghij").await;
+    let ask = async |range: &str| app.stranger().send("GET", &path, &[("Range", range)], Vec::new()).await;
+
+    let whole = app.stranger().get(&path).await;
+    assert_eq!(
+        (whole.status, whole.header("accept-ranges"), &whole.body[..]),
+        (200, Some("bytes"), &b"abcdefghij"[..])
+    );
+    assert_eq!(whole.header("content-range"), None);
+    for (range, shown, bytes) in [
+        ("bytes=0-", "bytes 0-9/10", "abcdefghij"),
+        ("bytes=2-4", "bytes 2-4/10", "cde"),
+        ("bytes=8-99", "bytes 8-9/10", "ij"),
+        ("bytes=-3", "bytes 7-9/10", "hij"),
+    ] {
+        let part = ask(range).await;
+        assert_eq!(
+            (part.status, part.header("content-range"), part.text()),
+            (206, Some(shown), bytes.to_owned()),
+            "{range}"
+        );
+        assert_eq!(part.header("content-type"), Some("audio/mpeg"));
+    }
+    for range in ["bytes=10-", "bytes=99-100", "bytes=-0"] {
+        let nothing = ask(range).await;
+        assert_eq!(nothing.whole(), (416, json!({ "detail": "The file has 10 bytes." })), "{range}");
+        assert_eq!(nothing.header("content-range"), Some("bytes */10"));
+    }
+    for range in ["bytes=0-1,4-5", "bytes=4-2", "lines=0-1", "bytes", ""] {
+        let whole = ask(range).await;
+        assert_eq!((whole.status, whole.text()), (200, "abcdefghij".to_owned()), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_file_says_how_long_it_is() {
+    let app = TestApp::start().await;
+    let path = link(&app.bot().await, b"abcdefghij").await;
+
+    let head = app.stranger().send("HEAD", &path, &[], Vec::new()).await;
+
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("10"), 0));
+}
+
+#[tokio::test]
+async fn a_file_goes_out_in_pieces_and_waits_for_its_reader() {
+    let app = TestApp::start().await;
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let path = link(&app.bot().await, &bytes).await;
+    let mut stream = app.connect().await;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+
+    let mut first = [0; 16];
+    within(stream.read_exact(&mut first)).await.unwrap();
+    // The rest is still on disk: what is removed there is missing here, and the connection is cut.
+    for shelf in std::fs::read_dir(app.folder().join("blobs")).unwrap() {
+        for file in std::fs::read_dir(shelf.unwrap().path()).unwrap() {
+            std::fs::OpenOptions::new().write(true).open(file.unwrap().path()).unwrap().set_len(0).unwrap();
+        }
+    }
+    let mut rest = Vec::new();
+    let _ = within(stream.read_to_end(&mut rest)).await;
+
+    assert!(rest.len() < bytes.len(), "{} bytes were held for a reader who did not read", rest.len());
+}
+
+#[tokio::test]
+async fn a_file_that_is_lost_is_a_failure_of_the_server() {
+    let app = TestApp::start().await;
+    let path = link(&app.bot().await, b"abc").await;
+    std::fs::remove_dir_all(app.folder().join("blobs")).unwrap();
+
+    let answer = app.stranger().get(&path).await;
+
+    assert_eq!(answer.whole(), (500, json!({ "detail": "The server failed to do this; its log says why." })));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_away_is_told_and_nothing_is_stored() {
+    let bucket = BucketConfig {
+        // Nobody listens there.
+        endpoint: Some("http://127.0.0.1:1".to_owned()),
+        region: Some("eu-central-1".to_owned()),
+        allow_http: true,
+        access_key: Some("somebody".to_owned().into()),
+        secret_key: Some("something".to_owned().into()),
+        ..BucketConfig::new("s3://files/prefix".parse().unwrap())
+    };
+    let app = TestApp::over(bucket).await;
+    let bot = app.bot().await;
+    let before = app.contents();
+
+    let body = json!({ "conversation_id": "c-1", "attachments": [{ "filename": "x", "data": "aGk=" }] });
+    let upload = bot.post("/api/attachments/", body).await;
+    let ready = app.stranger().get("/readyz").await;
+
+    let detail = json!({ "detail": "The attachment storage is not available, try again later." });
+    assert_eq!((upload.whole(), upload.header("retry-after")), ((503, detail), Some("5")));
+    assert_eq!(app.contents(), before);
+    let (status, body) = ready.whole();
+    assert_eq!((status, &body["status"]), (503, &json!("failing")));
+    let failing: Vec<_> = body["failing"].as_object().unwrap().keys().collect();
+    assert_eq!(failing, ["attachments"]);
+    let sentence = body["failing"]["attachments"].as_str().unwrap();
+    assert!(sentence.starts_with("attachment storage failed: s3://files/prefix cannot be reached: "), "{sentence}");
+    assert!(!sentence.contains("something"), "{sentence}");
+    assert_eq!(app.stranger().get("/healthz").await.status, 200);
+    bot.post("/api/track/", json!({ "conversation_id": "c-1", "sender": "end_user", "content": "hi" })).await.id();
 }

@@ -5,6 +5,8 @@
 //! a [`Row`] is read by position.
 
 pub(crate) mod dialect;
+pub(crate) mod hand;
+pub(crate) mod online;
 mod postgres;
 mod readers;
 mod sqlite;
@@ -16,9 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use postgres::DatabaseUrl;
-pub(crate) use sqlite::engine_error;
+pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error};
 
 use crate::StoreConfig;
+use crate::conversation::{Ahead, Errand};
 use crate::error::{Error, Result};
 
 /// A parameter of a statement.
@@ -94,6 +97,13 @@ impl From<agentsight_model::time::Timestamp> for Param<'_> {
     fn from(at: agentsight_model::time::Timestamp) -> Self {
         Self::Int(at.0)
     }
+}
+
+/// An empty store's connection, to look at its schema.
+#[cfg(test)]
+pub(crate) fn sqlite_for_tests(folder: &Path) -> rusqlite::Connection {
+    let now = agentsight_model::time::Timestamp(0);
+    sqlite::take(folder, true, now).unwrap()
 }
 
 /// Writes a parameter list: `params![agent, id, name.as_deref()]`.
@@ -174,6 +184,14 @@ impl Row<'_> {
         match self {
             Self::Sqlite(row) => sqlite::blob(row, column),
             Self::Postgres(row) => postgres::blob(row, column),
+        }
+    }
+
+    /// The value of a column as it lies there, whatever its type.
+    pub(crate) fn value(&self, column: usize) -> Result<Param<'_>> {
+        match self {
+            Self::Sqlite(row) => sqlite::value(row, column),
+            Self::Postgres(row) => postgres::any_value(row, column),
         }
     }
 
@@ -294,6 +312,7 @@ pub(crate) struct Tx<'c> {
     pending: std::cell::Cell<u64>,
     /// What is added to the agents' totals when all jobs are done.
     totals: std::cell::RefCell<BTreeMap<(i64, &'static str), i64>>,
+    ahead: std::cell::RefCell<Ahead>,
 }
 
 impl<'c> std::ops::Deref for Tx<'c> {
@@ -306,7 +325,13 @@ impl<'c> std::ops::Deref for Tx<'c> {
 
 impl<'c> Tx<'c> {
     fn new(reader: Reader<'c>, ids: &'c crate::ids::IdBlocks) -> Self {
-        Self { reader, ids, pending: std::cell::Cell::default(), totals: std::cell::RefCell::default() }
+        Self {
+            reader,
+            ids,
+            pending: std::cell::Cell::default(),
+            totals: std::cell::RefCell::default(),
+            ahead: std::cell::RefCell::default(),
+        }
     }
 
     /// Runs a statement, without waiting for it where the engine is a server: a failure then shows with the
@@ -344,6 +369,11 @@ impl<'c> Tx<'c> {
     /// written by every node, and whoever holds one must not wait for another.
     pub(crate) fn add_to_total(&self, agent: agentsight_model::ids::AgentId, name: &'static str, by: i64) {
         *self.totals.borrow_mut().entry((agent.0, name)).or_default() += by;
+    }
+
+    /// What was asked ahead of the group's writes.
+    pub(crate) fn ahead(&self) -> std::cell::RefMut<'_, Ahead> {
+        self.ahead.borrow_mut()
     }
 
     /// Writes what was left for the end.
@@ -422,11 +452,24 @@ impl Engine {
         bytes: usize,
         write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let writer = match self {
+        self.writer().write(bytes, None, write).await
+    }
+
+    /// The same for a write that begins by asking where it goes: a group's writes ask together.
+    pub(crate) async fn write_to<T: Send + 'static>(
+        &self,
+        errand: Errand,
+        bytes: usize,
+        write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer().write(bytes, Some(errand), write).await
+    }
+
+    fn writer(&self) -> &writer::Writer {
+        match self {
             Self::Sqlite(engine) => engine.writer(),
             Self::Postgres(engine) => engine.writer(),
-        };
-        writer.write(bytes, write).await
+        }
     }
 
     /// Conversations with texts that the search index does not hold yet.

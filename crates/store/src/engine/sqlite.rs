@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agentsight_model::time::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::schema::Step;
 
 /// Name of the database file in the data folder.
-const FILE: &str = "agentsight.db";
+pub(crate) const FILE: &str = "agentsight.db";
 /// How long a connection waits for another process's write to end.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared.
@@ -56,6 +57,7 @@ impl Sqlite {
         })?;
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
+        crate::moving::refuse_unfinished(&Reader::Sqlite(&connection))?;
         let readers = Readers::start(&path)?;
         let seat = Seat::Sqlite { connection, log: LogBound::new(Arc::clone(&readers)) };
         let writer = Writer::start(seat, config)?;
@@ -93,6 +95,42 @@ impl Sqlite {
         self.writer.close().await;
         self.readers.close().await;
     }
+}
+
+/// How long a move waits for whoever has the database in hand.
+const MOVE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Takes the database of a folder for oneself: nobody else may have it open, or open it meanwhile.
+pub(super) fn take(folder: &Path, make: bool, now: Timestamp) -> Result<Connection> {
+    let path = folder.join(FILE);
+    if make {
+        create_folder(folder)?;
+    } else if !path.is_file() {
+        return Err(Error::Open(format!("there is no AgentSight store in {}: it holds no {FILE}", folder.display())));
+    }
+    let explain = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Open(format!("{} is in use by another program; stop the server and run this again", path.display()))
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Error::Open(format!(
+            "{} cannot be taken in hand ({error}); this user must be able to read and to write the data folder",
+            path.display()
+        )),
+        _ => explain_open(&path, &error),
+    };
+    let connection = connect(&path, WRITER_CACHE_KIB, true).map_err(explain)?;
+    connection.busy_timeout(MOVE_PATIENCE).map_err(explain)?;
+    // Before the first look, so that the lock on the whole file is the first one.
+    connection.pragma_update(None, "locking_mode", "exclusive").map_err(explain)?;
+    crate::schema::check(&path, &connection).map_err(|step| match step {
+        Step::Refused(error) => error,
+        Step::Engine(error) => explain(error),
+    })?;
+    prepare_to_write(&connection).map_err(explain)?;
+    // The log's own lock is only taken with the first write.
+    connection.execute_batch("begin exclusive; commit").map_err(explain)?;
+    crate::schema::migrate(&path, &connection, now)?;
+    Ok(connection)
 }
 
 impl Drop for Sqlite {
@@ -202,9 +240,19 @@ pub(super) fn opt_int(row: &rusqlite::Row<'_>, column: usize) -> Result<Option<i
 
 pub(super) fn opt_text<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Option<&'r str>> {
     match row.get_ref(column).map_err(|_| damaged(column))? {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| damaged(column)),
+        ValueRef::Text(bytes) => simdutf8::basic::from_utf8(bytes).map(Some).map_err(|_| damaged(column)),
         ValueRef::Null => Ok(None),
         _ => Err(damaged(column)),
+    }
+}
+
+pub(super) fn value<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Param<'r>> {
+    match row.get_ref(column).map_err(|_| damaged(column))? {
+        ValueRef::Null => Ok(Param::Null),
+        ValueRef::Integer(n) => Ok(Param::Int(n)),
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map(Param::Text).map_err(|_| damaged(column)),
+        ValueRef::Blob(bytes) => Ok(Param::Blob(bytes)),
+        ValueRef::Real(_) => Err(damaged(column)),
     }
 }
 
@@ -225,7 +273,7 @@ pub(crate) fn engine_error(error: rusqlite::Error) -> Error {
     }
 }
 
-fn explain_open(path: &Path, error: &rusqlite::Error) -> Error {
+pub(super) fn explain_open(path: &Path, error: &rusqlite::Error) -> Error {
     let path = path.display();
     Error::Open(match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => format!(

@@ -21,6 +21,7 @@ use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
 use super::readers::LogBound;
 use super::{Reader, Tx, sqlite};
 use crate::StoreConfig;
+use crate::conversation::{Errand, look_ahead};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
 use crate::search;
@@ -106,6 +107,7 @@ trait Job: Send {
 
 struct Queued {
     job: Box<dyn Job>,
+    errand: Option<Errand>,
     bytes: usize,
     _room: OwnedSemaphorePermit,
 }
@@ -159,6 +161,7 @@ impl Writer {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         bytes: usize,
+        errand: Option<Errand>,
         write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
@@ -170,7 +173,7 @@ impl Writer {
             .lock()
             .as_ref()
             .ok_or(Error::Closed)?
-            .send(Queued { job, bytes, _room: room })
+            .send(Queued { job, errand, bytes, _room: room })
             .map_err(|_| Error::Closed)?;
         let answered = match self.deadline {
             Some(deadline) => tokio::time::timeout(deadline, answer).await.map_err(|_| {
@@ -394,7 +397,11 @@ impl Desk {
     /// One transaction for all of them, or none of it.
     fn commit(&mut self, group: &mut [Queued]) -> Ended {
         let mut broken = None;
+        let asks_ahead = self.seat.is_shared() && group.len() > 1;
         let done = self.seat.transaction(&self.ids, |tx| {
+            if asks_ahead {
+                look_ahead(tx, group.iter().filter_map(|queued| queued.errand.as_ref()))?;
+            }
             for queued in group.iter_mut() {
                 if let Applied::Broken = queued.job.apply(tx) {
                     broken = Some(());

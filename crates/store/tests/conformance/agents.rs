@@ -6,7 +6,7 @@ use agentsight_model::ids::{AgentId, ConversationId, EnvironmentId, KeyId, Messa
 use agentsight_model::key::{ApiKey, Role};
 use agentsight_model::manage::ConversationUpdate;
 use agentsight_model::track::Target;
-use agentsight_store::{Identity, Missing};
+use agentsight_store::{Identity, Missing, Part};
 use serde_json::json;
 
 use crate::world::{World, all, event, feedback, files, json, keyed, missing, refused, said};
@@ -128,7 +128,7 @@ pub(crate) async fn another_agents_rows_are_not_there(world: World) {
     assert_eq!(missing(store.fetch_conversation(them, "c".into()).await), Missing::Row);
     assert_eq!(missing(store.fetch_message(them, message.id).await), Missing::Row);
     assert_eq!(missing(store.conversation_attachments(them, id).await), Missing::Row);
-    assert_eq!(missing(store.fetch_file(them, id, file.id).await.map(|file| file.filename)), Missing::Row);
+    assert_eq!(missing(store.fetch_file(them, id, file.id, Part::Whole).await.map(|file| file.filename)), Missing::Row);
     assert_eq!(missing(store.lookup(them, "c").await), Missing::Conversation);
     assert_eq!(missing(store.mark_conversation(them, id, true).await), Missing::Row);
     assert_eq!(missing(store.rename_conversation(them, id, "mine".to_owned()).await), Missing::Row);

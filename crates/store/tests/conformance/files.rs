@@ -2,10 +2,11 @@
 
 use agentsight_model::ids::{AttachmentId, ConversationId, MessageId};
 use agentsight_model::track::{NewEvent, Target};
-use agentsight_store::Missing;
+use agentsight_store::{BlobTotals, Error, Missing, Part};
+use futures_util::TryStreamExt as _;
 use serde_json::json;
 
-use crate::world::{World, event, files, json, keyed, missing, named, sent_as};
+use crate::world::{World, event, files, json, keyed, large_bytes, missing, named, one_file, sent_as};
 
 const PHOTO: (&str, &str, &[u8]) = ("photo.png", "image/png", b"\x89PNG");
 const BILL: (&str, &str, &[u8]) = ("bill.pdf", "application/pdf", b"%PDF-");
@@ -94,21 +95,58 @@ pub(crate) async fn bytes_come_back_and_equal_ones_are_kept_once(world: World) {
     let first = bot.receives(event(named("c"), 1, files(None, &[PHOTO, BILL, ("", "x/y", b"")]))).await;
     let second = bot.receives(event(named("d"), 1, files(None, &[("same.png", "image/x", PHOTO.2)]))).await;
 
-    let photo = bot.store.fetch_file(bot.agent, first.conversation, first.attachments[0].id).await.unwrap();
-    let empty = bot.store.fetch_file(bot.agent, first.conversation, first.attachments[2].id).await.unwrap();
-    let same = bot.store.fetch_file(bot.agent, second.conversation, second.id).await.unwrap();
+    let photo = bot.downloads(first.conversation, first.attachments[0].id).await;
+    let empty = bot.downloads(first.conversation, first.attachments[2].id).await;
+    let same = bot.downloads(second.conversation, second.id).await;
 
-    assert_eq!((photo.filename.as_str(), photo.mime_type.as_str(), &photo.bytes[..]), PHOTO);
-    assert_eq!(empty.bytes.len(), 0);
-    assert_eq!((same.filename.as_str(), same.mime_type.as_str(), &same.bytes[..]), ("same.png", "image/x", PHOTO.2));
-    let mut kept = 0;
-    for shelf in std::fs::read_dir(world.store.folder().join("blobs")).unwrap() {
-        kept += std::fs::read_dir(shelf.unwrap().path()).unwrap().count();
-    }
-    assert_eq!(kept, 3);
-    let elsewhere = bot.store.fetch_file(bot.agent, second.conversation, first.id).await;
+    assert_eq!((photo.0.as_str(), photo.1.as_str(), &photo.2[..]), PHOTO);
+    assert_eq!(empty.2.len(), 0);
+    assert_eq!((same.0.as_str(), same.1.as_str(), &same.2[..]), ("same.png", "image/x", PHOTO.2));
+    let kept = world.store.check_blobs(&mut |_| ()).await.unwrap();
+    assert_eq!(kept, BlobTotals { files: 3, bytes: (PHOTO.2.len() + BILL.2.len()) as u64, ..BlobTotals::default() });
+    let elsewhere = bot.store.fetch_file(bot.agent, second.conversation, first.id, Part::Whole).await;
     assert_eq!(missing(elsewhere), Missing::Row);
-    assert_eq!(missing(bot.store.fetch_file(bot.agent, first.conversation, AttachmentId(99)).await), Missing::Row);
+    let unknown = bot.store.fetch_file(bot.agent, first.conversation, AttachmentId(99), Part::Whole).await;
+    assert_eq!(missing(unknown), Missing::Row);
+}
+
+pub(crate) async fn a_part_of_a_file_comes_alone(world: World) {
+    let bot = world.bot("helpdesk").await;
+    let stored = bot.receives(event(named("c"), 1, files(None, &[("abc.txt", "text/plain", b"abcdefghij")]))).await;
+    let fetch = |part| bot.store.fetch_file(bot.agent, stored.conversation, stored.attachments[0].id, part);
+
+    for (part, range, bytes) in [
+        (Part::Whole, 0..10, "abcdefghij"),
+        (Part::From(7), 7..10, "hij"),
+        (Part::Between(0, 0), 0..1, "a"),
+        (Part::Between(8, 800), 8..10, "ij"),
+        (Part::Last(2), 8..10, "ij"),
+        (Part::Last(11), 0..10, "abcdefghij"),
+    ] {
+        let file = fetch(part).await.unwrap();
+        assert_eq!((file.size_bytes, file.range), (10, range), "{part:?}");
+        assert_eq!(file.bytes.collect().await.unwrap(), bytes, "{part:?}");
+    }
+    for part in [Part::From(10), Part::Between(10, 20), Part::Last(0)] {
+        let nothing = fetch(part).await;
+        assert!(matches!(nothing, Err(Error::OutOfRange { size: 10 })), "{part:?}: {nothing:?}");
+    }
+}
+
+pub(crate) async fn a_large_file_goes_through_in_pieces(world: World) {
+    let bot = world.bot("helpdesk").await;
+    let large = large_bytes();
+    let stored = bot.receives(event(named("c"), 1, one_file("film.mp4", large.clone()))).await;
+
+    let file =
+        bot.store.fetch_file(bot.agent, stored.conversation, stored.attachments[0].id, Part::Whole).await.unwrap();
+    let pieces: Vec<bytes::Bytes> = file.bytes.try_collect().await.unwrap();
+    let middle = Part::Between(9_000_000, 9_000_099);
+    let middle = bot.store.fetch_file(bot.agent, stored.conversation, stored.attachments[0].id, middle).await.unwrap();
+
+    assert!(pieces.iter().all(|piece| piece.len() <= 1024 * 1024), "no piece is large");
+    assert!(pieces.concat() == large, "the same bytes");
+    assert!(middle.bytes.collect().await.unwrap() == large.slice(9_000_000..9_000_100), "the same bytes");
 }
 
 pub(crate) async fn files_of_a_conversation_are_grouped_in_transcript_order(world: World) {

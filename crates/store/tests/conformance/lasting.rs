@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentsight_model::filter::ConversationFilter;
 use agentsight_model::ids::ConversationId;
 use agentsight_model::key::Role;
-use agentsight_store::{Error, Missing};
+use agentsight_store::{Error, Missing, Part};
 use serde_json::json;
 
 use crate::world::{World, all, conversation, event, files, keyed, missing, named, said};
@@ -30,7 +30,8 @@ pub(crate) async fn reopening_keeps_everything(world: World) {
     assert_eq!(world.store.identify(&key.hash()).await.unwrap().unwrap().agent, bot.agent);
     assert_eq!(world.store.secret("links").await.unwrap(), secret);
     assert_ne!(world.store.secret("other").await.unwrap(), secret);
-    let bytes = world.store.fetch_file(bot.agent, file.conversation, file.id).await.unwrap().bytes;
+    let file = world.store.fetch_file(bot.agent, file.conversation, file.id, Part::Whole).await.unwrap();
+    let bytes = file.bytes.collect().await.unwrap();
     assert_eq!(&bytes[..], b"bytes");
     world.store.check().await.unwrap();
 }

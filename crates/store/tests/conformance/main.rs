@@ -19,6 +19,7 @@ mod lists;
 mod managing;
 mod metadata;
 mod nodes;
+mod orphans;
 mod search;
 mod tracking;
 mod usage;
@@ -27,6 +28,10 @@ mod world;
 #[expect(dead_code, reason = "other suites read more of a schema")]
 #[path = "../postgres/schema.rs"]
 mod schema;
+
+#[expect(dead_code, reason = "the suite of buckets makes more faults")]
+#[path = "../s3/server.rs"]
+mod s3;
 
 /// Runs the whole suite once per engine.
 macro_rules! conformance {
@@ -46,9 +51,6 @@ macro_rules! conformance {
                     a_resent_event_is_stored_once_and_answered_alike, after_ten_minutes_the_same_body_is_a_new_event,
                     resends_at_once_are_stored_once, bodies_that_differ_or_have_no_identity_are_no_resends,
                     token_usage_is_an_action_like_any_other_in_a_list;
-                files: files_alone_leave_a_message_that_shows_them, files_for_a_message_leave_its_time_and_metadata_alone,
-                    a_message_of_another_conversation_is_not_found, resent_files_are_stored_once,
-                    bytes_come_back_and_equal_ones_are_kept_once, files_of_a_conversation_are_grouped_in_transcript_order;
                 managing: a_mark_is_set_and_taken_off, a_rename_changes_the_title_alone,
                     an_update_changes_what_it_holds_and_null_clears, a_cleared_field_is_filled_again,
                     the_trash_hides_from_lists_and_lookup_and_nowhere_else, what_is_deleted_cannot_be_deleted_again,
@@ -83,12 +85,30 @@ macro_rules! conformance {
                     a_short_queue_makes_writers_wait_and_loses_nothing, a_read_past_its_time_is_too_slow;
             }
 
+            sentences_about_files! { $world }
+
             #[test]
             fn any_history_ends_as_the_contract_says() {
                 crate::history::any_history_ends_as_the_contract_says(crate::world::$world);
             }
         }
     )*};
+}
+
+/// What is also true where attachments are in a bucket.
+macro_rules! sentences_about_files {
+    ($world:ident) => {
+        sentences! { $world
+            files: files_alone_leave_a_message_that_shows_them, files_for_a_message_leave_its_time_and_metadata_alone,
+                a_message_of_another_conversation_is_not_found, resent_files_are_stored_once,
+                bytes_come_back_and_equal_ones_are_kept_once, a_part_of_a_file_comes_alone,
+                a_large_file_goes_through_in_pieces, files_of_a_conversation_are_grouped_in_transcript_order;
+            orphans: what_nothing_names_is_removed_and_the_rest_stays, a_dry_run_changes_nothing, young_orphans_stay,
+                a_file_that_is_set_aside_is_still_read_and_is_put_back_when_it_is_named,
+                a_file_that_is_uploaded_again_while_it_is_set_aside_stays, what_an_earlier_run_left_aside_is_dealt_with,
+                a_missing_file_is_told;
+        }
+    };
 }
 
 macro_rules! sentences {
@@ -105,3 +125,7 @@ macro_rules! sentences {
 }
 
 conformance!(sqlite: temp_sqlite, postgres: temp_postgres);
+
+mod bucket {
+    sentences_about_files! { temp_bucket }
+}

@@ -1,5 +1,6 @@
 //! Where a sentence happens: a store of its own, a clock that a hand moves, and bots that use it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use agentsight_model::action::ActionLog;
@@ -7,7 +8,7 @@ use agentsight_model::attachment::AttachmentsStored;
 use agentsight_model::conversation::ConversationRow;
 use agentsight_model::feedback::{FeedbackSource, Sentiment};
 use agentsight_model::filter::ConversationFilter;
-use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, MessageId};
+use agentsight_model::ids::{AgentId, AttachmentId, ConversationId, ConversationRef, MessageId};
 use agentsight_model::json::JsonText;
 use agentsight_model::key::Role;
 use agentsight_model::message::{Message, Sender};
@@ -16,10 +17,12 @@ use agentsight_model::time::{Clock, Timestamp};
 use agentsight_model::track::{
     Event, NewAction, NewClick, NewConversation, NewEvent, NewFeedback, NewFile, Receipt, Target,
 };
-use agentsight_store::{Appended, Error, Extent, Missing, Store, StoreConfig, Stored};
+use agentsight_store::{Appended, Error, Extent, Missing, Part, Store, StoreConfig, Stored};
+use bytes::Bytes;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::s3::S3Server;
 use crate::schema::TempSchema;
 
 /// 2026-03-02T09:15:00Z, when every world begins.
@@ -34,6 +37,8 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 enum Place {
     Folder(TempDir),
     Schema(TempSchema, TempDir),
+    /// The embedded engine, with its attachments in a bucket.
+    Bucket(S3Server, TempDir),
 }
 
 impl Place {
@@ -43,6 +48,10 @@ impl Place {
             Self::Schema(schema, folder) => {
                 Store::open(folder.path(), &StoreConfig { database: Some(schema.database()), ..config.clone() })
                     .unwrap()
+            }
+            Self::Bucket(server, folder) => {
+                let bucket = server.bucket("s3://files/some/prefix");
+                Store::open(folder.path(), &StoreConfig { bucket: Some(bucket), ..config.clone() }).unwrap()
             }
         }
     }
@@ -65,6 +74,11 @@ pub(crate) fn temp_postgres() -> Option<World> {
     Some(World::at(Place::Schema(TempSchema::new()?, tempfile::tempdir().unwrap())))
 }
 
+/// Attachments on an S3 server of its own.
+pub(crate) fn temp_bucket() -> Option<World> {
+    Some(World::at(Place::Bucket(S3Server::start(), tempfile::tempdir().unwrap())))
+}
+
 impl World {
     fn at(place: Place) -> Self {
         let clock = Clock::fixed(NOON);
@@ -74,6 +88,25 @@ impl World {
     /// Another opening of the same store: on PostgreSQL another node, on SQLite another process.
     pub(crate) fn neighbour(&self) -> Store {
         self.place.open(&StoreConfig { clock: self.clock.clone(), ..StoreConfig::default() })
+    }
+
+    /// Puts a file where the store keeps attachments, past the store; `name` as in `ab/cdef`.
+    pub(crate) fn leaves_file(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.file(name), bytes).unwrap();
+    }
+
+    /// Gives such a file another name.
+    pub(crate) fn moves_file(&self, from: &str, to: &str) {
+        std::fs::rename(self.file(from), self.file(to)).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let path = match &self.place {
+            Place::Folder(folder) | Place::Schema(_, folder) => folder.path().join("blobs").join(name),
+            Place::Bucket(server, _) => server.path("some/prefix/blobs").join(name),
+        };
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
     }
 
     /// The bot of this name, with its two environments.
@@ -149,6 +182,12 @@ impl Bot {
             Appended::Files(stored) => stored,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Name, type and bytes of a file.
+    pub(crate) async fn downloads(&self, conversation: ConversationId, id: AttachmentId) -> (String, String, Bytes) {
+        let file = self.store.fetch_file(self.agent, conversation, id, Part::Whole).await.unwrap();
+        (file.filename, file.mime_type, file.bytes.collect().await.unwrap())
     }
 
     pub(crate) async fn is_told(&self, conversation: &str, sentiment: Sentiment, source: FeedbackSource) {
@@ -268,9 +307,19 @@ pub(crate) fn files(message: Option<MessageId>, files: &[(&str, &str, &'static [
     let files = files.iter().map(|(filename, mime_type, bytes)| NewFile {
         filename: (*filename).to_owned(),
         mime_type: (*mime_type).to_owned(),
-        bytes: bytes::Bytes::from_static(bytes),
+        bytes: Bytes::from_static(bytes),
     });
     Event::Files { sender: Sender::EndUser, message, files: files.collect() }
+}
+
+pub(crate) fn one_file(filename: &str, bytes: Bytes) -> Event {
+    let file = NewFile { filename: filename.to_owned(), mime_type: "application/octet-stream".to_owned(), bytes };
+    Event::Files { sender: Sender::EndUser, message: None, files: vec![file] }
+}
+
+/// More than is sent to a bucket in one request, and not a whole number of its parts.
+pub(crate) fn large_bytes() -> Bytes {
+    (0..18_000_001_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>().into()
 }
 
 pub(crate) fn feedback(target: Target) -> NewFeedback {

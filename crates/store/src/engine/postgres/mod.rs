@@ -11,21 +11,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use agentsight_model::time::Clock;
+use agentsight_model::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, Type};
 
 pub use address::DatabaseUrl;
 pub(crate) use session::Transaction;
 pub(super) use session::{Trouble, Undone};
 
 use super::writer::{Seat, Writer};
-use super::{Reader, Tx, damaged};
+use super::{Param, Reader, Tx, damaged};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
 use crate::{DatabaseConfig, StoreConfig};
 use session::{Session, Target};
+
+/// The time that a statement of a move may take.
+const UNHURRIED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Work for a session's thread.
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
@@ -48,24 +51,14 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(super) fn open(database: &DatabaseConfig, config: &StoreConfig) -> Result<Self> {
-        let address = address::Address::of(&database.url).map_err(Error::Open)?;
-        let tls = address.tls().map_err(Error::Open)?;
-        let target = Arc::new(Target {
-            address,
-            tls,
-            connect_time: database.connect_time,
-            slow_query: database.slow_query,
-            query_time: config.query_time,
-            favourite: AtomicUsize::new(0),
-            pause: Mutex::default(),
-        });
+        let target = target(database, config.query_time)?;
         let now = config.clock.now();
         // A thread of its own, because a runtime cannot be entered from within another.
         let opening = Arc::clone(&target);
         let opened = std::thread::spawn(move || {
             let mut session = Session::new(opening)?;
             opening::open(&mut session, now)?;
-            Ok::<_, Error>(session.into_writer(now))
+            WriterSession(session.into_writer(now)).checked()
         });
         let session =
             opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;
@@ -78,7 +71,7 @@ impl Postgres {
             idle: Arc::default(),
             patience: config.queue_patience,
             query_time: config.query_time,
-            writer: Writer::start(Seat::Postgres(Box::new(WriterSession(session, config.clock.clone()))), config)?,
+            writer: Writer::start(Seat::Postgres(Box::new(session)), config)?,
         })
     }
 
@@ -162,13 +155,57 @@ impl Postgres {
     }
 }
 
-/// The session of the one writer.
-pub(super) struct WriterSession(Session, Clock);
+fn target(database: &DatabaseConfig, query_time: Duration) -> Result<Arc<Target>> {
+    let address = address::Address::of(&database.url).map_err(Error::Open)?;
+    let tls = address.tls().map_err(Error::Open)?;
+    Ok(Arc::new(Target {
+        address,
+        tls,
+        connect_time: database.connect_time,
+        slow_query: database.slow_query,
+        query_time,
+        favourite: AtomicUsize::new(0),
+        pause: Mutex::default(),
+    }))
+}
+
+/// A session that its owner drives: the one writer, or whoever moves a store.
+pub(crate) struct WriterSession(Session);
 
 impl WriterSession {
+    /// Connects for work that takes its time. Where nothing may be made, the store must be there already.
+    ///
+    /// Not to be called from within a runtime.
+    pub(super) fn take(database: &DatabaseConfig, make: bool, now: Timestamp) -> Result<Self> {
+        let mut session = Session::new(target(database, UNHURRIED)?)?;
+        if !make {
+            opening::find(&mut session)?;
+        }
+        opening::open(&mut session, now)?;
+        Ok(Self(session.into_writer(now)))
+    }
+
     /// Leaves nothing of itself in the database.
     pub(super) fn end(&mut self) {
-        self.0.clear_marks(self.1.now());
+        self.0.clear_marks();
+    }
+
+    /// Reads in one snapshot, however long it takes and however long nothing is asked meanwhile.
+    pub(super) fn read<T>(&mut self, mut read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
+        const PATIENTLY: &str = "set local idle_in_transaction_session_timeout = 0";
+        let mut result = Err(Error::Closed);
+        let mut work = |transaction: &Transaction<'_>| {
+            transaction.defer(PATIENTLY, &[])?;
+            read(&Reader::Postgres(transaction))
+        };
+        self.0.read(None, &mut work, |answer| result = answer);
+        result
+    }
+
+    /// Itself, unless it leads to a store that is being filled.
+    fn checked(mut self) -> Result<Self> {
+        self.read(crate::moving::refuse_unfinished)?;
+        Ok(self)
     }
 
     /// Runs `work` in a write transaction that is undone when it fails.
@@ -206,4 +243,15 @@ pub(super) fn opt_text(row: &tokio_postgres::Row, column: usize) -> Result<Optio
 
 pub(super) fn blob(row: &tokio_postgres::Row, column: usize) -> Result<&[u8]> {
     value(row, column)?.ok_or_else(|| damaged(column))
+}
+
+pub(super) fn any_value(row: &tokio_postgres::Row, column: usize) -> Result<Param<'_>> {
+    let kind = row.columns().get(column).map(tokio_postgres::Column::type_);
+    let found = match kind {
+        Some(&Type::INT8) => value(row, column)?.map(Param::Int),
+        Some(&Type::TEXT) => value(row, column)?.map(Param::Text),
+        Some(&Type::BYTEA) => value(row, column)?.map(Param::Blob),
+        _ => return Err(damaged(column)),
+    };
+    Ok(found.unwrap_or(Param::Null))
 }

@@ -21,17 +21,37 @@ const LOCK: i64 = 0x6167_656e_7473_6967;
 /// Checks the server and brings its schema up to date.
 pub(super) fn open(session: &mut Session, now: Timestamp) -> Result<()> {
     let target = session.target();
-    let client = match session.block_on(super::session::connect(&target, "")) {
-        Ok(client) => client,
-        Err(Missed::Refused(error)) => return Err(Error::Open(explain(&target.address, &error))),
+    let client = reach(session)?;
+    session.block_on(prepare(&client, &target.address, now))
+}
+
+/// Checks that a store is there, and changes nothing.
+pub(super) fn find(session: &mut Session) -> Result<()> {
+    let target = session.target();
+    let client = reach(session)?;
+    let found = async {
+        check_server(&client, &target.address).await?;
+        version(&client, &target.address).await
+    };
+    if session.block_on(found)? == 0 {
+        let (place, database) = (target.address.place(), target.address.database());
+        return Err(Error::Open(format!(
+            "there is no AgentSight store in the database {database} at {place}; is it another database, or another ?schema=?"
+        )));
+    }
+    Ok(())
+}
+
+fn reach(session: &mut Session) -> Result<Client> {
+    let target = session.target();
+    match session.block_on(super::session::connect(&target, "")) {
+        Ok(client) => Ok(client),
+        Err(Missed::Refused(error)) => Err(Error::Open(explain(&target.address, &error))),
         Err(Missed::Silent) => {
             let (place, time) = (target.address.place(), target.connect_time.as_secs());
-            return Err(Error::Open(format!(
-                "the database at {place} did not answer within {time} s; is the address right?"
-            )));
+            Err(Error::Open(format!("the database at {place} did not answer within {time} s; is the address right?")))
         }
-    };
-    session.block_on(prepare(&client, &target.address, now))
+    }
 }
 
 fn explain(address: &Address, error: &tokio_postgres::Error) -> String {

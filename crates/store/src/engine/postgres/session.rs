@@ -186,13 +186,13 @@ impl Session {
     }
 
     /// Takes the mark away that this session has left, and those of sessions that ended long ago without doing so.
-    pub(super) fn clear_marks(&mut self, now: Timestamp) {
+    pub(super) fn clear_marks(&mut self) {
         const CLEAR: &str =
             "delete from settings where name = $1 or (name >= 'writer ' and name < 'writer!' and value < $2)";
         if self.connect().is_err() {
             return;
         }
-        let old = now.plus_micros(-MARKS_KEPT).0.to_be_bytes();
+        let old = (self.marks.last - MARKS_KEPT).to_be_bytes();
         if let Some(link) = &self.link {
             let cleared = async {
                 let params: [(&(dyn ToSql + Sync), Type); 2] =
@@ -230,6 +230,11 @@ impl Session {
     fn begin(&mut self, kind: Kind, begin: &'static str) -> Result<Transaction<'_>> {
         self.connect().map_err(|failure| failure.error)?;
         let link = self.link.as_ref().ok_or_else(|| Failure::lost().error)?;
+        let mut queue = Vec::with_capacity(2);
+        if link.outgrows_plans() {
+            queue.push(Sent::Text("discard plans"));
+        }
+        queue.push(Sent::Text(begin));
         if kind == Kind::Write {
             self.marks.next();
         }
@@ -239,7 +244,7 @@ impl Session {
             link,
             apart: &self.apart,
             begun: Cell::new(false),
-            queue: RefCell::new(vec![Sent::Text(begin)]),
+            queue: RefCell::new(queue),
             changes: Cell::new(0),
             trouble: Cell::new(None),
             marks: &self.marks,
@@ -256,9 +261,12 @@ impl Session {
         answer: impl FnOnce(Result<T>),
     ) {
         const BEGIN: &str = "begin isolation level repeatable read read only";
+        // Lists and searches are worth a plan for their values.
+        const BEGIN_LONG: &str = "begin isolation level repeatable read read only; set local plan_cache_mode = auto";
+        let begin = if limit.is_some() { BEGIN_LONG } else { BEGIN };
         let mut again = true;
         let is_lost = loop {
-            let transaction = match self.begin(Kind::Read, BEGIN) {
+            let transaction = match self.begin(Kind::Read, begin) {
                 Ok(transaction) => transaction,
                 Err(error) => return answer(Err(error)),
             };
@@ -459,6 +467,8 @@ struct Link {
     statements: RefCell<HashMap<String, Statement>>,
     /// Until the first transaction.
     is_new: Cell<bool>,
+    /// Transactions so far.
+    begun: Cell<u64>,
 }
 
 impl Link {
@@ -470,7 +480,7 @@ impl Link {
         }
         let connected = runtime.block_on(async {
             let client = connect(target, more).await?;
-            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true) })
+            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true), begun: Cell::default() })
         });
         target.note(connected.is_ok());
         connected.map_err(|missed| {
@@ -500,6 +510,19 @@ impl Link {
         let kept = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
         self.client.batch_execute("commit").await?;
         Ok(kept)
+    }
+
+    /// Counts a transaction; true where the plans of the session's statements should be made anew.
+    ///
+    /// A server plans a prepared statement for the tables as they are at first. In a store that is new
+    /// and has no statistics yet they are empty, one index is as good as another, and the one taken may
+    /// have every row of an agent read once the tables have grown. So plans are made anew whenever the
+    /// session is four times as old as the last time: seldom, and soon enough.
+    fn outgrows_plans(&self) -> bool {
+        const FIRST: u64 = 64;
+        let begun = self.begun.get() + 1;
+        self.begun.set(begun);
+        begun >= FIRST && begun.is_power_of_two() && begun.ilog2().is_multiple_of(2)
     }
 
     /// The prepared statement of a text. Its parameters have the types that these values say, so that
@@ -570,8 +593,9 @@ async fn connect_to(
         }
     });
     let timeout = target.statement_time().as_millis();
+    // What is asked by key is planned once: planning it for its values took longer than running it.
     let mut settings = format!(
-        "set statement_timeout = {timeout}; set jit = off; set client_min_messages = warning;
+        "set statement_timeout = {timeout}; set jit = off; set plan_cache_mode = force_generic_plan; set client_min_messages = warning;
          set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
          set tcp_keepalives_idle = {UNHEARD_S}; set tcp_keepalives_interval = {}; set tcp_keepalives_count = 3;
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';",
