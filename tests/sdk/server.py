@@ -19,8 +19,8 @@ class Server:
     def __init__(self, binary, folder, database_url=None, log="server.log"):
         self.binary = binary
         self.settings = {"AGENTSIGHT_DATABASE_URL": database_url} if database_url else {}
-        # Nodes share what they share by these two: the database, and the folder of the attachments. A bucket in
-        # the place of that folder is one more setting here.
+        # Nodes share these two: the database, and the folder of the attachments. AGENTSIGHT_BLOBS among the settings
+        # would put a bucket in the folder's place.
         self.data_dir = folder / "data"
         self.log = folder / log
         self.endpoint = f"http://127.0.0.1:{_free_port()}"

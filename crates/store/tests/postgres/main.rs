@@ -1,12 +1,7 @@
 //! What only PostgreSQL knows: how it is opened, what happens when it goes away, and how its tables are laid out.
 //!
 //! Nothing here runs without `AGENTSIGHT_TEST_POSTGRES`; `cargo xtask test` starts a server and sets it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking, in its helpers too"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 #[expect(dead_code, reason = "other suites read more of a schema")]
 mod schema;
