@@ -6,10 +6,11 @@ The SDK makes its objects on import and needs a key by then, so its variables ar
 import itertools
 import os
 
-from server import BOOTSTRAP_KEY, Server
+from server import BOOTSTRAP_KEY, Nodes, Server
 
 BINARY = os.environ.get("AGENTSIGHT_BIN")
 DATABASE_URL = os.environ.get("AGENTSIGHT_TEST_DATABASE_URL")  # a PostgreSQL that is empty; without it, SQLite
+NODES = int(os.environ.get("AGENTSIGHT_TEST_NODES", "1"))  # servers on that PostgreSQL, each request to any of them
 for name in [name for name in os.environ if name.startswith("AGENTSIGHT_")]:
     del os.environ[name]
 os.environ["AGENTSIGHT_API_KEY"] = BOOTSTRAP_KEY
@@ -27,15 +28,20 @@ def pytest_configure(config):
         raise pytest.UsageError(
             "AGENTSIGHT_BIN must name the server binary; `cargo xtask test --only sdk` builds it and sets it"
         )
+    if NODES > 1 and not DATABASE_URL:
+        raise pytest.UsageError("AGENTSIGHT_TEST_NODES needs AGENTSIGHT_TEST_DATABASE_URL: nodes share a PostgreSQL")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(BINARY, tmp_path_factory.mktemp("server"), DATABASE_URL)
+    folder = tmp_path_factory.mktemp("server")
+    server = Nodes(BINARY, folder, DATABASE_URL, NODES) if NODES > 1 else Server(BINARY, folder, DATABASE_URL)
     server.start()
     yield server
     code = server.stop()
     assert code == 0, f"the server ended with {code}:\n{server.said()}"
+    if NODES > 1:
+        assert all(server.spread.asked.values()), f"a node was never asked: {server.spread.asked}"
 
 
 _names = (f"bot-{number}" for number in itertools.count(1))

@@ -7,6 +7,8 @@ import time
 
 import requests
 
+from spread import Spread
+
 BOOTSTRAP_KEY = "ags_" + "5eed" * 8 + "_c0ffee"
 READY_WITHIN_S = 30
 
@@ -14,11 +16,13 @@ READY_WITHIN_S = 30
 class Server:
     """`agentsight serve` on a free port of the loopback, with a data folder of its own, or on a PostgreSQL."""
 
-    def __init__(self, binary, folder, database_url=None):
+    def __init__(self, binary, folder, database_url=None, log="server.log"):
         self.binary = binary
         self.settings = {"AGENTSIGHT_DATABASE_URL": database_url} if database_url else {}
+        # Nodes share these two: the database, and the folder of the attachments. AGENTSIGHT_BLOBS among the settings
+        # would put a bucket in the folder's place.
         self.data_dir = folder / "data"
-        self.log = folder / "server.log"
+        self.log = folder / log
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
 
     def start(self):
@@ -66,6 +70,31 @@ class Server:
         )
         assert created.returncode == 0, created.stderr
         return created.stdout.removesuffix("\n")
+
+
+class Nodes:
+    """Several servers on one PostgreSQL and one folder of attachments, behind one address; used like a `Server`."""
+
+    def __init__(self, binary, folder, database_url, count):
+        self.nodes = [Server(binary, folder, database_url, log=f"node-{number}.log") for number in range(count)]
+
+    def start(self):
+        for node in self.nodes:
+            node.start()
+        self.spread = Spread([node.endpoint for node in self.nodes])
+        self.spread.start()
+        self.endpoint = self.spread.endpoint
+
+    def stop(self):
+        """The first exit code that is not 0, where there is one."""
+        self.spread.stop()
+        return next((code for code in [node.stop() for node in self.nodes] if code), 0)
+
+    def said(self):
+        return "\n".join(f"── {node.log.name}\n{node.said()}" for node in self.nodes)
+
+    def create_key(self, agent, role):
+        return self.nodes[0].create_key(agent, role)
 
 
 def _without_settings():

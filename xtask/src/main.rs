@@ -4,6 +4,8 @@
 //! Nothing here knows how the product works; the suites do.
 
 mod bench;
+#[expect(dead_code, reason = "the suites that include it do more with a cluster")]
+mod cluster;
 mod command;
 mod deny;
 mod geoip;
@@ -27,6 +29,7 @@ Examples:
   cargo xtask test --only fmt,clippy        before a commit
   cargo xtask test --skip deny,sdk          without Python and without the licence check
   cargo xtask test --only sdk -- -k seed    the SDK tests whose name contains `seed`
+  cargo xtask test --only nodes             several nodes, and what may happen to them
   cargo xtask bench --help                  what the benchmark offers"
 )]
 struct Args {

@@ -46,8 +46,8 @@ const ALL: &[Prerequisite] = &[
     },
     Prerequisite {
         name: "PostgreSQL server",
-        steps: &[Step::Rust, Step::Postgres, Step::Sdk],
-        present: || crate::postgres::programs().is_some(),
+        steps: &[Step::Rust, Step::Postgres, Step::Sdk, Step::Nodes],
+        present: || crate::cluster::programs().is_some(),
         remedy: Remedy::Debian(&["postgresql"]),
     },
     Prerequisite {
@@ -103,6 +103,6 @@ fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists()
 }
 
-pub(crate) fn is_root() -> bool {
+fn is_root() -> bool {
     succeeds(command("sh").args(["-c", "test $(id -u) = 0"]))
 }

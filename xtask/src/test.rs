@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command};
-use crate::postgres::Server;
-use crate::{deny, geoip, prerequisites, python};
+use crate::{deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
@@ -21,7 +20,7 @@ pub(crate) struct Args {
     /// Leave these steps out (the same names)
     #[arg(long, value_delimiter = ',', value_name = "STEP", hide_possible_values = true)]
     skip: Vec<Step>,
-    /// Handed to the test runner: `cargo test` with `--only rust`, pytest with `--only sdk`
+    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk`
     #[arg(last = true, value_name = "ARGS")]
     runner: Vec<OsString>,
 }
@@ -47,8 +46,11 @@ pub(crate) enum Step {
     Rust,
     /// The HTTP suite once more, on PostgreSQL
     Postgres,
-    /// The original SDK, unmodified, against the server binary (tests/sdk), on both engines
+    /// The original SDK, unmodified, against the server binary (tests/sdk): on SQLite, on PostgreSQL, on three nodes
     Sdk,
+    /// Several nodes of the binary on one PostgreSQL: started together, killed, cut off; their database migrated
+    /// half-way, restarted, and replaced by its standby
+    Nodes,
 }
 
 impl Step {
@@ -62,7 +64,7 @@ impl Step {
             Self::Prerequisites => &[],
             Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Deploy | Self::Geoip => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
-            Self::Postgres => &[Self::Prerequisites],
+            Self::Postgres | Self::Nodes => &[Self::Prerequisites],
             Self::Sdk => &[Self::Prerequisites, Self::Python],
         }
     }
@@ -86,7 +88,7 @@ impl Step {
             Self::Geoip => geoip::fetch().map(drop),
             Self::Rust => {
                 let files = geoip::fetch()?;
-                let server = Server::start()?;
+                let server = postgres::start()?;
                 run_command(
                     cargo("test --workspace --locked")
                         .args(runner)
@@ -95,7 +97,7 @@ impl Step {
                 )
             }
             Self::Postgres => {
-                let server = Server::start()?;
+                let server = postgres::start()?;
                 run_command(
                     cargo("test --package agentsight-server --test http --locked")
                         .env("AGENTSIGHT_TEST_ENGINE", "postgres")
@@ -103,15 +105,26 @@ impl Step {
                 )
             }
             Self::Sdk => sdk(runner),
+            Self::Nodes => {
+                let server = postgres::start()?;
+                run_command(
+                    // One after the other: each has servers of its own, and they take the machine's time.
+                    cargo(
+                        "test --package agentsight-cli --test command --locked nodes:: -- --ignored --test-threads=1",
+                    )
+                    .args(runner)
+                    .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                )
+            }
         }
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = plan(&args.only, &args.skip);
-    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk);
+    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Nodes);
     if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
-        return Err(Failure("arguments after `--` go to one test runner: add --only rust or --only sdk".to_owned()));
+        return Err(Failure("arguments after `--` go to one test runner: add --only rust, nodes or sdk".to_owned()));
     }
 
     let started = Instant::now();
@@ -147,8 +160,11 @@ fn sdk(runner: &[OsString]) -> Result<()> {
         Ok(suite)
     };
     run_command(&mut suite()?)?;
-    let server = Server::start()?;
-    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))
+    let server = postgres::start()?;
+    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))?;
+    // A schema of its own, because the first run has left its agents behind.
+    let shared = format!("{}?schema=nodes", server.url());
+    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", shared).env("AGENTSIGHT_TEST_NODES", "3"))
 }
 
 fn seconds(time: Duration) -> String {

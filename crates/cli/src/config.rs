@@ -29,7 +29,8 @@ pub(crate) struct DataArgs {
     /// Folder of the database and the attachments; made when missing [default: agentsight-data]
     #[arg(long, env = "AGENTSIGHT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// PostgreSQL database that takes the place of the embedded one: postgres://user:password@host/database
+    /// PostgreSQL database that takes the place of the embedded one: postgres://user:password@host/database; a primary
+    /// and its standbys stand with commas between them, host1,host2
     #[arg(long, env = "AGENTSIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
     /// Bucket for the attachments, in place of the data folder: s3://bucket/prefix, gs://… or az://…
@@ -88,13 +89,13 @@ pub(crate) struct ServeArgs {
     /// Bytes of a request with attachments, as sent [default: 41943040]
     #[arg(long, env = "AGENTSIGHT_ATTACHMENT_REQUEST_BYTES", value_name = "BYTES")]
     attachment_request_bytes: Option<usize>,
-    /// Seconds that a list or a search may take [default: 12]
+    /// Seconds that a list or a search may take, and any statement on PostgreSQL [default: 12]
     #[arg(long, env = "AGENTSIGHT_QUERY_SECONDS", value_name = "SECONDS")]
     query_seconds: Option<u64>,
     /// Connections to PostgreSQL for reads at most; writes take two more [default: 8]
     #[arg(long, env = "AGENTSIGHT_DATABASE_CONNECTIONS", value_name = "N")]
     database_connections: Option<usize>,
-    /// Seconds that connecting to PostgreSQL may take [default: 5]
+    /// Seconds that connecting to PostgreSQL may take, to each server that its address names [default: 5]
     #[arg(long, env = "AGENTSIGHT_DATABASE_CONNECT_SECONDS", value_name = "SECONDS")]
     database_connect_seconds: Option<u64>,
     /// Milliseconds after which statements on PostgreSQL are logged, without their parameters [default: 1000]

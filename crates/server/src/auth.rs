@@ -64,7 +64,7 @@ pub(crate) struct Writer {
     pub(crate) agent: AgentId,
 }
 
-async fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
+async fn identify(parts: &Parts, app: &App, plane: Plane) -> Result<Identity, ApiError> {
     const ABSENT: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid API key.");
     let header = parts.headers.get(AUTHORIZATION).ok_or(ABSENT)?;
@@ -77,7 +77,11 @@ async fn identify(parts: &Parts, app: &App) -> Result<Identity, ApiError> {
                 return Err(INVALID);
             }
             let key: ApiKey = key.parse().map_err(|_| INVALID)?;
-            let identity = app.store.identify(&key.hash()).await?.ok_or(INVALID)?;
+            let found = match plane {
+                Plane::Read => app.store.identify(&key.hash()).await?,
+                Plane::Write => app.store.identify_writer(&key.hash()).await?,
+            };
+            let identity = found.ok_or(INVALID)?;
             app.keys.put(sighting, identity.clone());
             identity
         }
@@ -93,7 +97,7 @@ impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app).await?;
+        let identity = identify(parts, app, Plane::Read).await?;
         app.throttle.admit(identity.key, Plane::Read, app.config.reads_per_minute)?;
         Ok(Self { agent: identity.agent, identity })
     }
@@ -103,7 +107,7 @@ impl FromRequestParts<App> for Writer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app).await?;
+        let identity = identify(parts, app, Plane::Write).await?;
         if identity.role != Role::Write {
             return Err(ApiError::Forbidden(NO_PERMISSION));
         }

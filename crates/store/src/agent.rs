@@ -1,5 +1,7 @@
 //! Agents, their environments and their keys.
 
+use std::time::{Duration, Instant};
+
 use agentsight_model::agent::{DEVELOPMENT, Environment, Me, PRODUCTION};
 use agentsight_model::ids::{AgentId, EnvironmentId, KeyId};
 use agentsight_model::key::{ApiKey, KeyHash, Role};
@@ -104,6 +106,24 @@ impl Store {
             })
         };
         self.engine.read_now(read).await
+    }
+
+    /// The same for whoever is going to write: waits for a database that is away as long as the write would. A
+    /// sender whose key was looked up a moment too late would otherwise be refused, and the older SDK never tries again.
+    ///
+    /// # Errors
+    /// As [`Store::identify`].
+    pub async fn identify_writer(&self, hash: &KeyHash) -> Result<Option<Identity>> {
+        const PAUSE: Duration = Duration::from_millis(100);
+        let began = Instant::now();
+        loop {
+            match self.identify(hash).await {
+                Err(Error::Unavailable { .. }) if began.elapsed() < self.shared.patience => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                identified => return identified,
+            }
+        }
     }
 
     /// Makes a key for an agent, and the agent with its two environments where it is new.

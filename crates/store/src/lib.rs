@@ -68,7 +68,7 @@ pub struct StoreConfig {
     pub clock: Clock,
     /// Bytes of writes that wait at most; a sender waits for room.
     pub queue_bytes: usize,
-    /// How long a sender waits for room before it hears that we are busy.
+    /// How long a sender waits for room, or for a database that is away, before it hears of it.
     pub queue_patience: Duration,
     /// Long reads (lists, searches) at once.
     pub readers: usize,
@@ -121,6 +121,8 @@ struct Shared {
     blobs: blob::Blobs,
     geo: geo::Geo,
     search_index: bool,
+    /// How long whoever writes waits for the database.
+    patience: Duration,
     folder: PathBuf,
 }
 
@@ -137,6 +139,7 @@ impl Store {
             blobs: blob::Blobs::open(folder, config.bucket.as_ref())?,
             geo: geo::Geo::open(&config.geoip)?,
             search_index: config.search_index,
+            patience: config.queue_patience,
             folder: folder.to_owned(),
         };
         Ok(Self { engine: engine::Engine::open(folder, config)?, shared: Arc::new(shared) })

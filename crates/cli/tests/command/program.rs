@@ -75,13 +75,7 @@ impl Folder {
     }
 
     pub(crate) fn serve_with(&self, line: &str, variables: &[(&str, &str)]) -> Server {
-        let mut child = self
-            .command(line)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = self.start(line, variables);
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
         out.read_line(&mut greeting).unwrap();
@@ -97,9 +91,24 @@ impl Folder {
         Server { child, address, greeting, _out: out }
     }
 
+    /// Starts a command whose log goes to the folder's `log`.
+    pub(crate) fn start(&self, line: &str, variables: &[(&str, &str)]) -> Child {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path().join("log")).unwrap();
+        self.command(line).envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(log).spawn().unwrap()
+    }
+
+    /// Everything that servers of this folder have logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("log")).unwrap()
+    }
+
     /// A key for the agent `bot`.
     pub(crate) fn key(&self) -> String {
-        let said = self.run("key create --agent bot");
+        self.key_with(&[])
+    }
+
+    pub(crate) fn key_with(&self, variables: &[(&str, &str)]) -> String {
+        let said = self.run_with("key create --agent bot", variables);
         assert_eq!(said.code, Some(0), "{said:?}");
         said.out.trim().to_owned()
     }
@@ -126,7 +135,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self, key: &str) -> Client {
-        Client { address: self.address.clone(), key: key.to_owned(), connection: None }
+        Client::to(&self.address, key)
     }
 }
 
@@ -163,9 +172,15 @@ pub(crate) struct Client {
     address: String,
     key: String,
     connection: Option<BufReader<TcpStream>>,
+    /// What the last answer said of it, in seconds.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Client {
+    pub(crate) fn to(address: &str, key: &str) -> Self {
+        Self { address: address.to_owned(), key: key.to_owned(), connection: None, retry_after: None }
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> std::io::Result<(u16, Value)> {
         self.ask("GET", path, "")
     }
@@ -196,6 +211,7 @@ impl Client {
         connection.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or_else(bad)?;
         let mut length = 0;
+        self.retry_after = None;
         loop {
             line.clear();
             if connection.read_line(&mut line)? == 0 {
@@ -206,6 +222,9 @@ impl Client {
             }
             if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                 length = text.trim().parse().map_err(|_| bad())?;
+            }
+            if let Some(text) = line.to_ascii_lowercase().strip_prefix("retry-after:") {
+                self.retry_after = text.trim().parse().ok();
             }
         }
         let mut bytes = vec![0; length];

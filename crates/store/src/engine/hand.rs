@@ -55,7 +55,10 @@ impl Hand {
                 connection.execute_batch("pragma wal_checkpoint(truncate)").map_err(super::engine_error)?;
                 connection.close().map_err(|(_, error)| super::engine_error(error))
             }
-            Self::Postgres(_) => Ok(()),
+            Self::Postgres(mut session) => {
+                session.end();
+                Ok(())
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! to come back, for as long as a sender waits for room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,8 @@ pub(crate) struct Writer {
     room: Arc<Semaphore>,
     room_bytes: usize,
     patience: Duration,
+    /// How long a sender waits for its answer; no limit where the disk is our own.
+    deadline: Option<Duration>,
     pending: Arc<AtomicU64>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -130,6 +132,7 @@ impl Writer {
             // Enough to have a look; the first look counts.
             Seat::Postgres(_) => 1,
         };
+        let deadline = seat.is_shared().then_some(config.queue_patience * 2);
         let pending = Arc::new(AtomicU64::new(waiting));
         let mut desk = Desk {
             seat,
@@ -148,6 +151,7 @@ impl Writer {
             room: Arc::new(Semaphore::new(config.queue_bytes.min(Semaphore::MAX_PERMITS))),
             room_bytes: config.queue_bytes.min(Semaphore::MAX_PERMITS),
             patience: config.queue_patience,
+            deadline,
             pending,
             thread: Mutex::new(Some(thread)),
         })
@@ -161,7 +165,8 @@ impl Writer {
         write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { write, result: None, reply });
+        let given_up = Arc::new(AtomicBool::new(false));
+        let job = Box::new(Call { write, result: None, reply, given_up: Arc::clone(&given_up) });
         let room = self.room_for(bytes).await?;
         // The lock is gone before the wait.
         self.queue
@@ -170,7 +175,15 @@ impl Writer {
             .ok_or(Error::Closed)?
             .send(Queued { job, errand, bytes, _room: room })
             .map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        let answered = match self.deadline {
+            Some(deadline) => tokio::time::timeout(deadline, answer).await.map_err(|_| {
+                // Whoever was told that it may try again must not find it done later, and then have it twice.
+                given_up.store(true, Ordering::Release);
+                Error::Unavailable { why: format!("a write was not confirmed within {} s", deadline.as_secs()) }
+            })?,
+            None => answer.await,
+        };
+        answered.map_err(|_| Error::Closed)?
     }
 
     /// Waits until the queue has room for these bytes.
@@ -202,10 +215,16 @@ struct Call<T, F> {
     write: F,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
+    /// Whether the sender waits no longer.
+    given_up: Arc<AtomicBool>,
 }
 
 impl<T: Send, F: FnMut(&Tx<'_>) -> Result<T> + Send> Job for Call<T, F> {
     fn apply(&mut self, tx: &Tx<'_>) -> Applied {
+        if self.given_up.load(Ordering::Acquire) {
+            self.result = Some(Err(Error::Closed));
+            return Applied::Kept;
+        }
         let before = tx.changes();
         let result = (self.write)(tx);
         let broken = result.is_err() && (tx.changes() != before || tx.is_spoilt());
@@ -290,11 +309,14 @@ impl Desk {
                 self.index_slice();
             }
         }
-        if let Seat::Sqlite { connection, .. } = &self.seat {
+        match &mut self.seat {
             // Fold the log into the database, so that a copy of one file is a copy of everything.
-            if let Err(error) = connection.execute_batch("pragma wal_checkpoint(truncate)") {
-                tracing::warn!(%error, "the write-ahead log stays beside the database");
+            Seat::Sqlite { connection, .. } => {
+                if let Err(error) = connection.execute_batch("pragma wal_checkpoint(truncate)") {
+                    tracing::warn!(%error, "the write-ahead log stays beside the database");
+                }
             }
+            Seat::Postgres(session) => session.end(),
         }
     }
 

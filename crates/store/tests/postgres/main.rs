@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "other suites read more of a schema")]
 mod schema;
+#[expect(dead_code, reason = "other suites hold a wire up in more ways")]
 mod wire;
 
 use std::time::Duration;
@@ -19,6 +20,9 @@ use agentsight_store::{DatabaseConfig, Error, Store, StoreConfig};
 
 use schema::TempSchema;
 use wire::Wire;
+
+/// The end of a transaction, on the wire; its beginning says `read committed`.
+const COMMIT: &str = "commit\0";
 
 fn config(database: DatabaseConfig) -> StoreConfig {
     StoreConfig { database: Some(database), ..StoreConfig::default() }
@@ -186,10 +190,10 @@ async fn a_commit_whose_answer_is_lost_is_kept_once() {
     store.append(agent, said("c", "before")).await.unwrap();
 
     // The server hears the commit; what it answers does not arrive.
-    wire.lose_the_answer_to("commit");
+    wire.lose_the_answer_to(COMMIT);
     store.append(agent, said("c", "while the answer was lost")).await.unwrap();
     // The commit itself does not arrive.
-    wire.lose("commit");
+    wire.lose(COMMIT);
     store.append(agent, said("c", "while the commit was lost")).await.unwrap();
 
     assert_eq!(wire.cuts(), 2);
@@ -198,6 +202,75 @@ async fn a_commit_whose_answer_is_lost_is_kept_once() {
         ["before", "while the answer was lost", "while the commit was lost"]
     );
     store.close().await;
+}
+
+/// A network that holds a commit up for longer than its sender waits for the answer, and then delivers it.
+#[tokio::test]
+async fn a_commit_that_arrives_late_is_not_done_twice() {
+    let Some(schema) = TempSchema::new() else { return };
+    let wire = Wire::to(&schema.server);
+    let database = DatabaseConfig { connect_time: Duration::from_millis(500), ..wire.database(&schema) };
+    // Without an index, whose commit would be the next one.
+    let soon = StoreConfig { query_time: Duration::from_secs(1), search_index: false, ..config(database) };
+    let store = Store::open(&std::env::temp_dir(), &soon).unwrap();
+    let agent = bot(&store).await;
+    store.append(agent, said("c", "before")).await.unwrap();
+
+    wire.hold(COMMIT);
+    let late = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(agent, said("c", "late")).await.map(|_| ()) }
+    });
+    // The second attempt waits for the rows of the first, whose commit is on its way.
+    let waiting = format!(
+        "select count(*) from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.query like '%conversations%'
+            and exists (select 1 from pg_locks h where h.pid = a.pid and h.relation = '\"{0}\".conversations'::regclass)",
+        schema.name
+    );
+    while schema.run(&waiting) == ["0"] && !late.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    wire.release();
+
+    late.await.unwrap().unwrap();
+    assert_eq!(contents(&store, agent, "c").await, ["before", "late"]);
+    store.close().await;
+}
+
+/// A crash, or a standby that takes over, may lose that a block of ids was given out: that is not waited for.
+#[tokio::test]
+async fn ids_that_the_server_forgot_are_not_given_out_twice() {
+    let Some(schema) = TempSchema::new() else { return };
+    let wire = Wire::to(&schema.server);
+    let (here, there) = (open(wire.database(&schema)).unwrap(), open(schema.database()).unwrap());
+    let agents = [bot(&here).await, there.mint_key("sales", Role::Write, None).await.unwrap().agent];
+    here.append(agents[0], said("c", "the first of a block")).await.unwrap();
+
+    wire.unplug();
+    schema.run("update id_blocks set next = (select max(id) + 1 from messages) where name = 'messages'");
+    wire.plug_in();
+    for n in 0..3 {
+        there.append(agents[1], said("c", &format!("there {n}"))).await.unwrap();
+        here.append(agents[0], said("c", &format!("here {n}"))).await.unwrap();
+    }
+
+    let doubles = schema.run("select id from messages group by id having count(*) > 1");
+    assert!(doubles.is_empty(), "given twice: {doubles:?}");
+    here.close().await;
+    there.close().await;
+}
+
+#[tokio::test]
+async fn a_node_that_stops_leaves_no_mark_behind() {
+    let Some(schema) = TempSchema::new() else { return };
+    let store = open(schema.database()).unwrap();
+    bot(&store).await;
+    const MARKS: &str = "select count(*) from settings where name like 'writer %'";
+    assert_eq!(schema.run(MARKS), ["1"]);
+
+    store.close().await;
+
+    assert_eq!(schema.run(MARKS), ["0"]);
 }
 
 #[tokio::test]

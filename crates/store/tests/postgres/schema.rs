@@ -19,9 +19,14 @@ impl TempSchema {
             eprintln!("{VARIABLE} is not set: nothing was tested on PostgreSQL; `cargo xtask test` sets it");
             return None;
         };
+        Some(Self::on(server))
+    }
+
+    /// The same on a server of the test's own.
+    pub(crate) fn on(server: String) -> Self {
         let random = tempfile::Builder::new().prefix("test").rand_bytes(12).tempdir().unwrap();
         let name = random.path().file_name().unwrap().to_string_lossy().into_owned();
-        Some(Self { server, name })
+        Self { server, name }
     }
 
     pub(crate) fn url(&self) -> DatabaseUrl {
@@ -59,7 +64,7 @@ impl TempSchema {
         self.try_run(statements).unwrap()
     }
 
-    fn try_run(&self, statements: &str) -> Result<Vec<String>, tokio_postgres::Error> {
+    pub(crate) fn try_run(&self, statements: &str) -> Result<Vec<String>, tokio_postgres::Error> {
         let text = format!("set search_path = \"{}\"; {statements}", self.name);
         let server = self.server.clone();
         let work = move || {

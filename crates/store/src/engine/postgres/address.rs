@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -10,12 +11,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// `postgres://user:password@host:port/database?sslmode=verify-full&schema=agentsight`
 ///
-/// What libpq takes after the question mark is taken, and `schema`, the schema that holds our tables.
+/// What libpq takes after the question mark is taken, and `schema`, the schema that holds our tables. Several servers
+/// of one cluster stand with commas between them, `host1:port1,host2:port2`: the one that takes writes is used.
 /// Its `Debug` shows no password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
@@ -47,6 +49,9 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// After a silence this long the other side of a connection is asked whether it is still there.
+const UNHEARD: Duration = Duration::from_secs(15);
+
 /// How much of the server's identity is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Trust {
@@ -59,7 +64,8 @@ enum Trust {
 /// An address taken apart.
 #[derive(Clone)]
 pub(super) struct Address {
-    pub(super) config: tokio_postgres::Config,
+    /// One for each server that is named, all of them alike in everything else.
+    pub(super) servers: Vec<tokio_postgres::Config>,
     pub(super) schema: Option<String>,
     trust: Trust,
 }
@@ -79,6 +85,15 @@ impl Address {
             let (name, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
             match &*name {
                 "schema" => schema = Some(value.into_owned()).filter(|schema| !schema.is_empty()),
+                "target_session_attrs" => match &*value {
+                    // What we always want: a node writes.
+                    "any" | "read-write" | "primary" => {}
+                    _ => {
+                        return Err(format!(
+                            "target_session_attrs={value} would find a server that only reads; leave it out"
+                        ));
+                    }
+                },
                 "sslrootcert" => roots = Some(value.into_owned()).filter(|file| file != "system"),
                 "sslmode" => {
                     (mode, verified) = match &*value {
@@ -97,45 +112,65 @@ impl Address {
                 _ => left.push(pair),
             }
         }
-        let rest = if left.is_empty() { base.to_owned() } else { format!("{base}?{}", left.join("&")) };
-        let mut config: tokio_postgres::Config = rest.parse().map_err(|error: tokio_postgres::Error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            format!("the database's address cannot be read ({why}); {EXAMPLE}")
-        })?;
-        if config.get_hosts().is_empty() {
-            return Err(format!("the database's address names no host; {EXAMPLE}"));
-        }
-        if config.get_user().is_none() {
-            return Err(format!("the database's address names no user; {EXAMPLE}"));
-        }
-        config.ssl_mode(mode);
-        if config.get_application_name().is_none() {
-            config.application_name("agentsight");
+        let settings = if left.is_empty() { String::new() } else { format!("?{}", left.join("&")) };
+        let keepalive_is_set = left.iter().any(|pair| pair.starts_with("keepalives"));
+        let mut servers = Vec::new();
+        for base in each_server(base) {
+            let mut config: tokio_postgres::Config =
+                format!("{base}{settings}").parse().map_err(|error: tokio_postgres::Error| {
+                    let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                    format!("the database's address cannot be read ({why}); {EXAMPLE}")
+                })?;
+            if config.get_hosts().is_empty() {
+                return Err(format!("the database's address names no host; {EXAMPLE}"));
+            }
+            if config.get_user().is_none() {
+                return Err(format!("the database's address names no user; {EXAMPLE}"));
+            }
+            config.ssl_mode(mode).target_session_attrs(TargetSessionAttrs::ReadWrite);
+            if config.get_application_name().is_none() {
+                config.application_name("agentsight");
+            }
+            if !keepalive_is_set {
+                config.keepalives_idle(UNHEARD).keepalives_interval(UNHEARD / 3).keepalives_retries(3);
+            }
+            if config.get_tcp_user_timeout().is_none() {
+                config.tcp_user_timeout(UNHEARD * 2);
+            }
+            servers.push(config);
         }
         let trust = if verified || roots.is_some() { Trust::Named(roots) } else { Trust::Anyone };
-        Ok(Self { config, schema, trust })
+        Ok(Self { servers, schema, trust })
     }
 
     /// Host and port, for sentences.
     pub(super) fn place(&self) -> String {
-        let hosts = self.config.get_hosts().iter().enumerate().map(|(at, host)| {
-            let ports = self.config.get_ports();
-            let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                #[cfg(unix)]
-                Host::Unix(folder) => format!("{}:{port}", folder.display()),
-            }
+        let hosts = self.servers.iter().flat_map(|config| {
+            config.get_hosts().iter().enumerate().map(|(at, host)| {
+                let ports = config.get_ports();
+                let port = ports.get(at).or_else(|| ports.first()).copied().unwrap_or(5432);
+                match host {
+                    Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+                    Host::Tcp(name) => format!("{name}:{port}"),
+                    #[cfg(unix)]
+                    Host::Unix(folder) => format!("{}:{port}", folder.display()),
+                }
+            })
         });
         hosts.collect::<Vec<_>>().join(",")
     }
 
+    /// What all servers have in common.
+    fn common(&self) -> Option<&tokio_postgres::Config> {
+        self.servers.first()
+    }
+
     pub(super) fn database(&self) -> &str {
-        self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or("postgres")
+        self.common().and_then(|config| config.get_dbname().or_else(|| config.get_user())).unwrap_or("postgres")
     }
 
     pub(super) fn user(&self) -> &str {
-        self.config.get_user().unwrap_or_default()
+        self.common().and_then(tokio_postgres::Config::get_user).unwrap_or_default()
     }
 
     /// What encrypts the connection, where it is encrypted.
@@ -164,6 +199,14 @@ impl Address {
         };
         Ok(MakeRustlsConnect::new(config))
     }
+}
+
+/// The address once for each server in its list of hosts, so that each can be given its own time to answer.
+fn each_server(base: &str) -> Vec<String> {
+    let Some((scheme, rest)) = base.split_once("://") else { return vec![base.to_owned()] };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (user, hosts) = authority.rfind('@').map_or(("", authority), |at| authority.split_at(at + 1));
+    hosts.split(',').map(|host| format!("{scheme}://{user}{host}{path}")).collect()
 }
 
 /// Takes any certificate: encryption against whoever listens, as libpq's `require` means it.
@@ -235,7 +278,21 @@ mod tests {
         assert_eq!(address.schema.as_deref(), Some("of bots"));
         assert_eq!((address.place().as_str(), address.database(), address.user()), ("db:5433", "chats", "me"));
         assert_eq!(address.trust, Trust::Named(None));
-        assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(address.servers[0].get_ssl_mode(), SslMode::Require);
+    }
+
+    #[test]
+    fn several_servers_are_asked_one_by_one_for_the_one_that_writes() {
+        let url = "postgres://me:secret@one:5433,two,[::1]:5434/chats?target_session_attrs=primary";
+        let address = Address::of(&url.parse().unwrap()).unwrap();
+
+        assert_eq!(address.place(), "one:5433,two:5432,[::1]:5434");
+        assert_eq!((address.servers.len(), address.database(), address.user()), (3, "chats", "me"));
+        assert!(address.servers.iter().all(|one| one.get_target_session_attrs() == TargetSessionAttrs::ReadWrite));
+        assert_eq!(
+            refused("postgres://me@one,two/chats?target_session_attrs=standby"),
+            "target_session_attrs=standby would find a server that only reads; leave it out"
+        );
     }
 
     #[test]

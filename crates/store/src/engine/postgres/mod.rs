@@ -8,6 +8,7 @@ mod opening;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use agentsight_model::time::Timestamp;
@@ -57,7 +58,7 @@ impl Postgres {
         let opened = std::thread::spawn(move || {
             let mut session = Session::new(opening)?;
             opening::open(&mut session, now)?;
-            WriterSession(session).checked()
+            WriterSession(session.into_writer(now)).checked()
         });
         let session =
             opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;
@@ -163,6 +164,7 @@ fn target(database: &DatabaseConfig, query_time: Duration) -> Result<Arc<Target>
         connect_time: database.connect_time,
         slow_query: database.slow_query,
         query_time,
+        favourite: AtomicUsize::new(0),
         pause: Mutex::default(),
     }))
 }
@@ -180,7 +182,12 @@ impl WriterSession {
             opening::find(&mut session)?;
         }
         opening::open(&mut session, now)?;
-        Ok(Self(session))
+        Ok(Self(session.into_writer(now)))
+    }
+
+    /// Leaves nothing of itself in the database.
+    pub(super) fn end(&mut self) {
+        self.0.clear_marks();
     }
 
     /// Reads in one snapshot, however long it takes and however long nothing is asked meanwhile.
@@ -207,7 +214,14 @@ impl WriterSession {
         ids: &IdBlocks,
         work: impl FnOnce(&Tx<'_>) -> Result<T>,
     ) -> Result<T, Undone> {
-        self.0.write(|transaction| work(&Tx::new(Reader::Postgres(transaction), ids)))
+        self.0.write(|transaction| {
+            if transaction.is_first() {
+                // A server that crashed, or a standby in its place, may have lost that they were given to us, and
+                // give them to another.
+                ids.forget();
+            }
+            work(&Tx::new(Reader::Postgres(transaction), ids))
+        })
     }
 }
 

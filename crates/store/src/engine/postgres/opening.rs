@@ -8,12 +8,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::address::Address;
-use super::session::{Session, failure, quoted};
+use super::session::{Missed, Session, failure, quoted};
 use crate::engine::dialect;
 use crate::error::{Error, Result};
 use crate::schema::MIGRATIONS;
 
-/// The oldest server whose `pg_current_xact_id` tells us what became of a commit.
+/// The oldest server that is taken; what is older is not looked after by its makers either.
 const OLDEST_SERVER: i64 = 13;
 /// Names our advisory lock among those of other programs.
 const LOCK: i64 = 0x6167_656e_7473_6967;
@@ -44,12 +44,10 @@ pub(super) fn find(session: &mut Session) -> Result<()> {
 
 fn reach(session: &mut Session) -> Result<Client> {
     let target = session.target();
-    let connected = session
-        .block_on(async { tokio::time::timeout(target.connect_time, super::session::connect(&target, "")).await });
-    match connected {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(Error::Open(explain(&target.address, &error))),
-        Err(_) => {
+    match session.block_on(super::session::connect(&target, "")) {
+        Ok(client) => Ok(client),
+        Err(Missed::Refused(error)) => Err(Error::Open(explain(&target.address, &error))),
+        Err(Missed::Silent) => {
             let (place, time) = (target.address.place(), target.connect_time.as_secs());
             Err(Error::Open(format!("the database at {place} did not answer within {time} s; is the address right?")))
         }
@@ -79,7 +77,12 @@ fn explain(address: &Address, error: &tokio_postgres::Error) -> String {
             _ => format!("the database at {place} refuses the connection: {}", seen.message()),
         };
     }
-    let why = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let source = std::error::Error::source(error);
+    let refused = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    if refused.is_some_and(|refused| refused.kind() == std::io::ErrorKind::PermissionDenied) {
+        return format!("the database at {place} is a standby that only reads, or set to; name the primary");
+    }
+    let why = source.map_or_else(|| error.to_string(), ToString::to_string);
     format!("the database at {place} cannot be reached: {why}")
 }
 
@@ -130,7 +133,8 @@ async fn make_schema(client: &Client, schema: &str) -> Result<(), tokio_postgres
 }
 
 async fn check_server(client: &Client, address: &Address) -> Result<()> {
-    const SERVER: &str = "select current_setting('server_version_num')::bigint / 10000, pg_is_in_recovery(), current_setting('server_encoding')";
+    const SERVER: &str =
+        "select current_setting('server_version_num')::bigint / 10000, current_setting('server_encoding')";
     let place = address.place();
     let rows = client.query_typed(SERVER, &[]).await.map_err(|error| explain_step(address, &error))?;
     let row = rows.first().ok_or_else(|| Error::Open(format!("the database at {place} answers nothing")))?;
@@ -140,10 +144,7 @@ async fn check_server(client: &Client, address: &Address) -> Result<()> {
             "the database at {place} is PostgreSQL {server}; AgentSight needs {OLDEST_SERVER} or newer"
         )));
     }
-    if row.try_get(1).unwrap_or(false) {
-        return Err(Error::Open(format!("the database at {place} is a standby that only reads; name the primary")));
-    }
-    let encoding: &str = row.try_get(2).unwrap_or_default();
+    let encoding: &str = row.try_get(1).unwrap_or_default();
     if encoding != "UTF8" {
         let database = address.database();
         return Err(Error::Open(format!(

@@ -10,9 +10,11 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use agentsight_model::time::Timestamp;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
@@ -32,13 +34,24 @@ const STATEMENTS: usize = 512;
 const STEPS_PER_LOOK: u32 = 1_000;
 /// The shortest time after which the server itself ends a statement.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
-/// After this time the server lets go of the rows of a node that vanished within a transaction.
-const IDLE_IN_TRANSACTION_MS: u32 = 60_000;
+/// After this time the server lets go of the rows of a node that vanished within a transaction: others wait for them.
+const IDLE_IN_TRANSACTION_MS: u32 = 5_000;
+/// How long a write waits for rows that another node holds, before its group gives way and tries again: less than a
+/// statement may take, after which it would not.
+const LOCK_TIME: Duration = Duration::from_secs(3);
+/// After a silence this long, and three more questions, the server takes a node for vanished.
+const UNHEARD_S: u32 = 15;
 /// How long a server that could not be reached is left alone, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long a new connection is asked for what became of a commit.
+/// How long a server that is away is tried, to ask it what became of a commit.
 const OUTCOME_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a server that is there may take to say so: it waits for its standby, or for the end of the connection that was lost.
+const OUTCOME_TIME: Duration = Duration::from_secs(300);
+/// What the names of marks begin with, among the settings.
+const MARKS: &str = "writer ";
+/// How long marks of nodes that were killed stay: far longer than a node runs, for they take no space.
+const MARKS_KEPT: i64 = 1_000 * 24 * 60 * Timestamp::MINUTE;
 
 /// What all sessions share: where the server is, and how it fares.
 pub(super) struct Target {
@@ -47,11 +60,49 @@ pub(super) struct Target {
     pub(super) connect_time: Duration,
     pub(super) slow_query: Duration,
     pub(super) query_time: Duration,
+    /// Which of several servers was the last to take a connection; it is tried first.
+    pub(super) favourite: AtomicUsize,
     /// Since when, and for how long, nobody tries to connect.
     pub(super) pause: Mutex<Option<(Instant, Duration)>>,
 }
 
 impl Target {
+    /// After which the server itself ends a statement.
+    fn statement_time(&self) -> Duration {
+        self.query_time.max(SHORTEST_TIMEOUT)
+    }
+
+    /// How long an answer may take. The server ends a statement before that; who is silent for longer is out of reach.
+    fn answer_time(&self) -> Duration {
+        self.statement_time() + self.connect_time
+    }
+
+    /// Waits for an answer as long as one may take.
+    fn in_time<T>(
+        &self,
+        runtime: &Runtime,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Failure> {
+        match runtime.block_on(async { tokio::time::timeout(self.answer_time(), answer).await }) {
+            Ok(answered) => answered.map_err(|error| failure(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// Logs what took long, without its values.
+    fn note_time<'t>(&self, started: Instant, statements: impl Iterator<Item = &'t str>) {
+        let took = started.elapsed();
+        if took > self.slow_query {
+            let texts: Vec<&str> = statements.collect();
+            tracing::warn!(took_ms = took.as_millis(), statements = texts.join("; "), "slow statements");
+        }
+    }
+
+    fn silent(&self) -> Failure {
+        let why = format!("no answer within {:?}", self.answer_time());
+        Failure { trouble: Trouble::Lost, error: Error::Unavailable { why } }
+    }
+
     fn is_paused(&self) -> bool {
         self.pause.lock().is_some_and(|(since, pause)| since.elapsed() < pause)
     }
@@ -70,9 +121,43 @@ impl Target {
 pub(super) struct Session {
     runtime: Runtime,
     target: Arc<Target>,
+    /// What its connection is told beside what all are.
+    settings: String,
     link: Option<Link>,
     /// Where ids are taken, outside of the transaction that runs.
     apart: RefCell<Option<Link>>,
+    marks: Marks,
+}
+
+/// Where the writer's session leaves a mark with each write that it commits, by which the outcome is known of one whose
+/// answer was lost: a row of its own among the settings, which is compared and then set.
+struct Marks {
+    name: String,
+    /// What the row holds, where it is there: a mark, or a fence before it.
+    kept: Vec<u8>,
+    /// The last number that was used.
+    last: i64,
+}
+
+impl Marks {
+    fn new(last: i64) -> Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| Error::Open(e.to_string()))?;
+        Ok(Self { name: format!("{MARKS}{}", hex::encode(random)), kept: Vec::new(), last })
+    }
+
+    fn next(&mut self) -> i64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Begins a new row, where nobody knows what the old one holds, or will hold.
+    fn renew(&mut self) {
+        match Self::new(self.last) {
+            Ok(fresh) => *self = fresh,
+            Err(error) => tracing::error!(%error, "no name for a new mark"),
+        }
+    }
 }
 
 impl Session {
@@ -81,7 +166,43 @@ impl Session {
             .enable_all()
             .build()
             .map_err(|e| Error::Open(format!("cannot start a database session: {e}")))?;
-        Ok(Self { runtime, target, link: None, apart: RefCell::default() })
+        Ok(Self {
+            runtime,
+            target,
+            settings: String::new(),
+            link: None,
+            apart: RefCell::default(),
+            marks: Marks::new(0)?,
+        })
+    }
+
+    /// Makes it the session of a writer, which does not wait for other nodes' rows as long as a statement may take, and
+    /// whose marks are counted from the present on, so that their age can be told.
+    pub(super) fn into_writer(mut self, now: Timestamp) -> Self {
+        let lock_timeout = LOCK_TIME.min(self.target.statement_time() / 2);
+        self.settings = format!("set lock_timeout = {};", lock_timeout.as_millis());
+        self.marks.last = now.0;
+        self
+    }
+
+    /// Takes the mark away that this session has left, and those of sessions that ended long ago without doing so.
+    pub(super) fn clear_marks(&mut self) {
+        const CLEAR: &str =
+            "delete from settings where name = $1 or (name >= 'writer ' and name < 'writer!' and value < $2)";
+        if self.connect().is_err() {
+            return;
+        }
+        let old = (self.marks.last - MARKS_KEPT).to_be_bytes();
+        if let Some(link) = &self.link {
+            let cleared = async {
+                let params: [(&(dyn ToSql + Sync), Type); 2] =
+                    [(&self.marks.name, Type::TEXT), (&old.as_slice(), Type::BYTEA)];
+                link.client.query_typed(CLEAR, &params).await
+            };
+            if let Err(failure) = self.target.in_time(&self.runtime, cleared) {
+                tracing::debug!(error = %failure.error, "a mark of this node stays behind");
+            }
+        }
     }
 
     /// Runs something while the connection is looked after.
@@ -95,7 +216,9 @@ impl Session {
         self.runtime.block_on(tokio::task::yield_now());
         if self.link.as_ref().is_none_or(|link| link.client.is_closed()) {
             self.link = None;
-            self.link = Some(Link::connect(&self.runtime, &self.target, "")?);
+            // It may lead to a server that is no longer the one.
+            self.apart.take();
+            self.link = Some(Link::connect(&self.runtime, &self.target, &self.settings)?);
         }
         Ok(())
     }
@@ -107,13 +230,13 @@ impl Session {
     fn begin(&mut self, kind: Kind, begin: &'static str) -> Result<Transaction<'_>> {
         self.connect().map_err(|failure| failure.error)?;
         let link = self.link.as_ref().ok_or_else(|| Failure::lost().error)?;
-        let mut queue = Vec::with_capacity(3);
+        let mut queue = Vec::with_capacity(2);
         if link.outgrows_plans() {
             queue.push(Sent::Text("discard plans"));
         }
         queue.push(Sent::Text(begin));
         if kind == Kind::Write {
-            queue.push(Sent::OwnId);
+            self.marks.next();
         }
         Ok(Transaction {
             runtime: &self.runtime,
@@ -124,7 +247,7 @@ impl Session {
             queue: RefCell::new(queue),
             changes: Cell::new(0),
             trouble: Cell::new(None),
-            own_id: RefCell::new(None),
+            marks: &self.marks,
             steps: Cell::new(0),
             deadline: Cell::new(None),
         })
@@ -179,20 +302,32 @@ impl Session {
                 return Err(Undone { trouble, error });
             }
         };
-        let Err(failure) = transaction.commit() else { return Ok(done) };
-        let (trouble, own_id) = (failure.trouble, transaction.own_id.take());
-        if trouble != Trouble::Lost {
+        let mark = transaction.marks.last;
+        let (failure, may_be_marked) = match transaction.commit() {
+            Ok(is_marked) => {
+                if is_marked {
+                    self.marks.kept = mark.to_be_bytes().to_vec();
+                }
+                return Ok(done);
+            }
+            Err(failed) => failed,
+        };
+        if failure.trouble != Trouble::Lost {
             if !transaction.end("rollback") {
                 self.link = None;
             }
-            return Err(Undone { trouble: Some(trouble), error: failure.error });
+            if failure.trouble == Trouble::Failed {
+                self.marks.renew();
+            }
+            return Err(Undone { trouble: Some(failure.trouble), error: failure.error });
         }
         self.link = None;
-        match own_id.map(|id| self.outcome(&id)) {
+        match may_be_marked.then(|| self.outcome(mark)) {
             Some(Outcome::Committed) => Ok(done),
-            // Without an id the commit was never sent.
+            // A commit that was not sent was not done; one of nothing may be repeated.
             Some(Outcome::Aborted) | None => Err(Undone { trouble: Some(Trouble::Lost), error: failure.error }),
             Some(Outcome::Unknown) => {
+                self.marks.renew();
                 let why =
                     "the connection was lost while a write was committed, and its outcome cannot be learnt".to_owned();
                 Err(Undone { trouble: None, error: Error::Unavailable { why } })
@@ -201,23 +336,30 @@ impl Session {
     }
 
     /// Asks on a new connection what became of a transaction whose commit was not answered.
-    fn outcome(&mut self, id: &str) -> Outcome {
-        const STATUS: &str = "select pg_xact_status(cast($1 as text)::xid8)";
+    ///
+    /// Its mark is there, or it is not: that holds on whichever server is reached, also after a crash or on a standby
+    /// that was promoted, where transaction ids are given out a second time. Asking changes the mark, so that a
+    /// commit that was held up on its way, and arrives yet, fails.
+    fn outcome(&mut self, mark: i64) -> Outcome {
+        let fence = self.marks.next().to_be_bytes();
         let deadline = Instant::now() + OUTCOME_PATIENCE;
         while Instant::now() < deadline {
             if self.connect().is_ok()
                 && let Some(link) = &self.link
             {
-                let asked = self.runtime.block_on(link.client.query_typed(STATUS, &[(&id, Type::TEXT)]));
-                match asked.map(|rows| rows.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok().flatten()))
-                {
-                    Ok(Some(status)) if status == "committed" => return Outcome::Committed,
-                    Ok(Some(status)) if status == "aborted" => return Outcome::Aborted,
-                    // The server has not noticed yet that we went away.
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Outcome::Unknown,
-                    Err(error) if error.as_db_error().is_some() => return Outcome::Unknown,
-                    Err(_) => self.link = None,
+                let asked = link.fence(&self.marks.name, &fence);
+                match self.runtime.block_on(async { tokio::time::timeout(OUTCOME_TIME, asked).await }) {
+                    Ok(Ok(kept)) => {
+                        let is_there = kept.ends_with(&mark.to_be_bytes());
+                        self.marks.kept = kept;
+                        return if is_there { Outcome::Committed } else { Outcome::Aborted };
+                    }
+                    Ok(Err(error)) if failure(&error).trouble == Trouble::Failed => return Outcome::Unknown,
+                    Ok(Err(_)) => self.link = None,
+                    Err(_) => {
+                        self.link = None;
+                        return Outcome::Unknown;
+                    }
                 }
             }
             std::thread::sleep(FIRST_PAUSE);
@@ -323,6 +465,8 @@ pub(super) fn failure(error: &tokio_postgres::Error) -> Failure {
 struct Link {
     client: Client,
     statements: RefCell<HashMap<String, Statement>>,
+    /// Until the first transaction.
+    is_new: Cell<bool>,
     /// Transactions so far.
     begun: Cell<u64>,
 }
@@ -335,23 +479,37 @@ impl Link {
             return Err(Failure { trouble: Trouble::Lost, error: Error::Unavailable { why } });
         }
         let connected = runtime.block_on(async {
-            let attempt = connect(target, more);
-            tokio::time::timeout(target.connect_time, attempt).await
+            let client = connect(target, more).await?;
+            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true), begun: Cell::default() })
         });
-        let result = match connected {
-            Ok(result) => result.map_err(|error| Failure { trouble: Trouble::Lost, ..failure(&error) }),
-            Err(_) => {
-                let why = format!("{} did not answer within {:?}", target.address.place(), target.connect_time);
-                Err(Failure { trouble: Trouble::Lost, error: Error::Unavailable { why } })
-            }
-        };
-        target.note(result.is_ok());
-        let client = result.map_err(|failure| match failure.error {
-            unavailable @ Error::Unavailable { .. } => Failure { trouble: Trouble::Lost, error: unavailable },
-            // Whatever a server has against a connection: the store is not there for this request.
-            other => Failure { trouble: Trouble::Lost, error: Error::Unavailable { why: other.to_string() } },
-        })?;
-        Ok(Self { client, statements: RefCell::default(), begun: Cell::default() })
+        target.note(connected.is_ok());
+        connected.map_err(|missed| {
+            let why = match missed {
+                Missed::Silent => {
+                    format!("{} did not answer within {:?}", target.address.place(), target.connect_time)
+                }
+                // Whatever a server has against a connection: the store is not there for this request.
+                Missed::Refused(error) => match failure(&error).error {
+                    Error::Unavailable { why } => why,
+                    other => other.to_string(),
+                },
+            };
+            Failure { trouble: Trouble::Lost, error: Error::Unavailable { why } }
+        })
+    }
+
+    /// Puts a fence before the last mark; answers both. Waits for a transaction that is still under way; and, as it
+    /// writes, until a standby that the server waits for has everything that it speaks of.
+    async fn fence(&self, name: &str, fence: &[u8]) -> Result<Vec<u8>, tokio_postgres::Error> {
+        const BEGIN: &str = "begin isolation level read committed read write; set local statement_timeout = 0; set local lock_timeout = 0";
+        // Where the answer to an earlier question was lost, its fence gives way to this one.
+        const FENCE: &str = "insert into settings (name, value) values ($1, $2) on conflict (name) do update
+            set value = $2 || substr(settings.value, greatest(length(settings.value) - 7, 1)) returning value";
+        self.client.batch_execute(BEGIN).await?;
+        let rows = self.client.query_typed(FENCE, &[(&name, Type::TEXT), (&fence, Type::BYTEA)]).await?;
+        let kept = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default();
+        self.client.batch_execute("commit").await?;
+        Ok(kept)
     }
 
     /// Counts a transaction; true where the plans of the session's statements should be made anew.
@@ -369,13 +527,23 @@ impl Link {
 
     /// The prepared statement of a text. Its parameters have the types that these values say, so that
     /// none is taken for a smaller integer; an absent value takes what the statement makes of it.
-    fn prepare(&self, runtime: &Runtime, sql: &str, params: &[Param<'_>]) -> Result<Statement, tokio_postgres::Error> {
+    fn prepare(
+        &self,
+        runtime: &Runtime,
+        target: &Target,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Statement, Failure> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
         let types: Vec<Type> = params.iter().map(kind).collect();
         let text = dialect::statement(sql);
-        let statement = runtime.block_on(self.client.prepare_typed(&text, &types))?;
+        // Waits for whoever changes the tables, as running it would.
+        let started = Instant::now();
+        let prepared = target.in_time(runtime, self.client.prepare_typed(&text, &types));
+        target.note_time(started, std::iter::once(sql));
+        let statement = prepared?;
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= STATEMENTS {
             statements.clear();
@@ -385,19 +553,53 @@ impl Link {
     }
 }
 
-/// Connects a client and leaves its connection to the runtime.
-pub(super) async fn connect(target: &Target, more: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = target.address.config.connect(target.tls.clone()).await?;
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// It was refused, or broke.
+    Refused(tokio_postgres::Error),
+    /// Nothing was answered in time.
+    Silent,
+}
+
+/// Connects a client to the first server that takes writes, and leaves its connection to the runtime.
+pub(super) async fn connect(target: &Target, more: &str) -> Result<Client, Missed> {
+    let servers = &target.address.servers;
+    let favourite = target.favourite.load(Ordering::Relaxed);
+    let mut missed = Missed::Silent;
+    for at in (0..servers.len()).map(|turn| (favourite + turn) % servers.len()) {
+        let Some(server) = servers.get(at) else { continue };
+        match tokio::time::timeout(target.connect_time, connect_to(target, server, more)).await {
+            Ok(Ok(client)) => {
+                target.favourite.store(at, Ordering::Relaxed);
+                return Ok(client);
+            }
+            Ok(Err(error)) => missed = Missed::Refused(error),
+            Err(_) => missed = Missed::Silent,
+        }
+    }
+    Err(missed)
+}
+
+async fn connect_to(
+    target: &Target,
+    server: &tokio_postgres::Config,
+    more: &str,
+) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = server.connect(target.tls.clone()).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a database connection ended");
         }
     });
-    let timeout = target.query_time.max(SHORTEST_TIMEOUT).as_millis();
+    let timeout = target.statement_time().as_millis();
     // What is asked by key is planned once: planning it for its values took longer than running it.
     let mut settings = format!(
-        "set statement_timeout = {timeout}; set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; set jit = off; set plan_cache_mode = force_generic_plan; set client_min_messages = warning;
-         select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';"
+        "set statement_timeout = {timeout}; set jit = off; set plan_cache_mode = force_generic_plan; set client_min_messages = warning;
+         set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
+         set tcp_keepalives_idle = {UNHEARD_S}; set tcp_keepalives_interval = {}; set tcp_keepalives_count = 3;
+         select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';",
+        UNHEARD_S / 3
     );
     if let Some(schema) = &target.address.schema {
         settings.push_str(&format!("set search_path = {};", quoted(schema)));
@@ -478,8 +680,6 @@ impl Owned {
 /// What waits to be sent with the next question.
 enum Sent {
     Text(&'static str),
-    /// The transaction's own id, by which its outcome can be asked for.
-    OwnId,
     Statement(Statement, Vec<Owned>),
 }
 
@@ -496,7 +696,7 @@ pub(crate) struct Transaction<'s> {
     queue: RefCell<Vec<Sent>>,
     changes: Cell<u64>,
     trouble: Cell<Option<Trouble>>,
-    own_id: RefCell<Option<String>>,
+    marks: &'s Marks,
     steps: Cell<u32>,
     deadline: Cell<Option<(Instant, Duration)>>,
 }
@@ -565,31 +765,45 @@ impl Transaction<'_> {
             *apart = Some(Link::connect(self.runtime, self.target, SETTINGS).map_err(|failure| self.fail(failure))?);
         }
         let link = apart.as_ref().ok_or_else(|| Failure::lost().error)?;
-        let asked = link.prepare(self.runtime, sql, params).and_then(|statement| {
-            self.runtime.block_on(async {
+        let asked = link.prepare(self.runtime, self.target, sql, params).and_then(|statement| {
+            self.target.in_time(self.runtime, async {
                 let mut rows = pin!(link.client.query_raw(&statement, params.iter()).await?);
                 rows.next().await.transpose()
             })
         });
         match asked {
             Ok(row) => super::int(&row.ok_or_else(|| Error::Engine("no row was answered".into()))?, 0),
-            Err(error) => {
+            Err(failure) => {
                 *apart = None;
-                Err(self.fail(failure(&error)))
+                Err(self.fail(failure))
             }
         }
     }
 
-    /// Sends what waits, and the commit with it.
-    fn commit(&self) -> Result<(), Failure> {
-        // The id must be known before the commit is sent.
-        if self.own_id.borrow().is_none() && self.changes.get() > 0 {
-            self.exchange(&[], &[], None, &mut |_, _| Ok(())).map_err(|error| self.failed_with(error))?;
+    /// Whether this is the first transaction of its connection.
+    pub(in crate::engine) fn is_first(&self) -> bool {
+        self.link.is_new.replace(false)
+    }
+
+    /// Sends what waits, and the commit with it; answers whether it left a mark. A failure tells whether it may have.
+    fn commit(&self) -> Result<bool, (Failure, bool)> {
+        // Fails, and the transaction with it, where the row holds anything else than what we left there: decoding its
+        // name is an error.
+        const MARK: &str = "insert into settings (name, value) values (?1, ?2) on conflict (name) do update
+            set value = case settings.value when ?3 then excluded.value else decode(settings.name, 'hex') end";
+        if !self.begun.get() && self.changes.get() == 0 {
+            return Ok(false);
         }
-        if !self.begun.get() {
-            return Ok(());
+        // What wrote nothing may be done again, whatever became of it.
+        let is_marked = self.changes.get() > 0;
+        if is_marked {
+            let mark = self.marks.last.to_be_bytes();
+            self.defer(MARK, &[Param::Text(&self.marks.name), Param::Blob(&mark), Param::Blob(&self.marks.kept)])
+                .map_err(|error| (self.failed_with(error), false))?;
         }
-        self.exchange(&[], &[], Some("commit"), &mut |_, _| Ok(())).map(drop).map_err(|error| self.failed_with(error))
+        self.exchange(&[], &[], Some("commit"), &mut |_, _| Ok(()))
+            .map(|_| is_marked)
+            .map_err(|error| (self.failed_with(error), is_marked))
     }
 
     fn failed_with(&self, error: Error) -> Failure {
@@ -602,7 +816,7 @@ impl Transaction<'_> {
         if !self.begun.get() {
             return true;
         }
-        self.runtime.block_on(self.link.client.batch_execute(how)).is_ok()
+        self.target.in_time(self.runtime, self.link.client.batch_execute(how)).is_ok()
     }
 
     /// Refuses to go on after a failure: the server would, too.
@@ -625,7 +839,7 @@ impl Transaction<'_> {
     }
 
     fn statement(&self, sql: &str, params: &[Param<'_>]) -> Result<Statement> {
-        self.link.prepare(self.runtime, sql, params).map_err(|error| self.fail(failure(&error)))
+        self.link.prepare(self.runtime, self.target, sql, params).map_err(|failure| self.fail(failure))
     }
 
     /// Counts a row or a statement, and looks at the clock now and then.
@@ -653,16 +867,11 @@ impl Transaction<'_> {
         self.begun.set(true);
         let client = &self.link.client;
         let started = Instant::now();
-        let changed = self.runtime.block_on(async {
+        let exchanged = async {
             let mut answers: Vec<Expected<'_>> = Vec::with_capacity(queue.len() + queries.len() + 1);
             for sent in &queue {
                 match sent {
                     Sent::Text(text) => answers.push(Expected::new(None, plain(client, text)).await),
-                    Sent::OwnId => {
-                        const OWN_ID: &str = "select pg_current_xact_id()::text";
-                        let asked = async { client.query_typed_raw(OWN_ID, NO_PARAMS).await.map(Some) };
-                        answers.push(Expected::new(Some(Of::OwnId), Box::pin(asked)).await);
-                    }
                     Sent::Statement(statement, params) => {
                         let asked =
                             async { client.query_raw(statement, params.iter().map(Owned::lent)).await.map(Some) };
@@ -672,7 +881,7 @@ impl Transaction<'_> {
             }
             for (at, (statement, query)) in statements.iter().zip(queries).enumerate() {
                 let asked = async { client.query_raw(statement, query.params.iter()).await.map(Some) };
-                answers.push(Expected::new(Some(Of::Query(at)), Box::pin(asked)).await);
+                answers.push(Expected::new(Some(at), Box::pin(asked)).await);
             }
             if let Some(last) = last {
                 answers.push(Expected::new(None, plain(client, last)).await);
@@ -685,45 +894,34 @@ impl Transaction<'_> {
                 let mut rows = pin!(rows);
                 while let Some(row) = rows.next().await {
                     let row = row.map_err(|error| self.fail(failure(&error)))?;
-                    match of {
-                        Some(Of::Query(at)) => {
-                            self.step()?;
-                            each(at, &Row::Postgres(&row))?;
-                        }
-                        Some(Of::OwnId) => *self.own_id.borrow_mut() = row.try_get(0).ok(),
-                        None => {}
+                    if let Some(at) = of {
+                        self.step()?;
+                        each(at, &Row::Postgres(&row))?;
                     }
                 }
                 self.step()?;
                 changed = rows.rows_affected().unwrap_or(0);
             }
             Ok(changed)
-        });
-        let took = started.elapsed();
-        if took > self.target.slow_query {
-            let texts: Vec<&str> = queries.iter().map(|query| query.sql).collect();
-            tracing::warn!(took_ms = took.as_millis(), statements = texts.join("; "), "slow statements");
-        }
+        };
+        let limit = self.target.answer_time();
+        let changed = match self.runtime.block_on(async { tokio::time::timeout(limit, exchanged).await }) {
+            Ok(changed) => changed,
+            Err(_) => Err(self.fail(self.target.silent())),
+        };
+        self.target.note_time(started, queries.iter().map(|query| query.sql));
         changed
     }
 }
-
-const NO_PARAMS: [(&i64, Type); 0] = [];
 
 fn plain<'a>(client: &'a Client, text: &'static str) -> Answer<'a> {
     Box::pin(async move { client.batch_execute(text).await.map(|()| None) })
 }
 
-/// Whose rows an answer brings.
-#[derive(Clone, Copy)]
-enum Of {
-    Query(usize),
-    OwnId,
-}
-
 /// What was sent and is to be answered.
 struct Expected<'a> {
-    of: Option<Of>,
+    /// The position of the query whose rows it brings.
+    of: Option<usize>,
     answer: Asked<'a>,
 }
 
@@ -734,7 +932,7 @@ enum Asked<'a> {
 
 impl<'a> Expected<'a> {
     /// The first look at an answer sends its question.
-    async fn new(of: Option<Of>, mut answer: Answer<'a>) -> Self {
+    async fn new(of: Option<usize>, mut answer: Answer<'a>) -> Self {
         let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
         let answer = match first {
             Poll::Pending => Asked::Waits(answer),
