@@ -6,81 +6,19 @@
 use agentsight_model::conversation::{Conversation, ConversationRow};
 use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available};
 use agentsight_model::ids::AgentId;
-use agentsight_model::limits::UNPAGED_ROWS;
-use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
 use agentsight_model::text::Needle;
 
 use crate::conversation::{Head, assemble, count, heads};
-use crate::engine::{Param, Reader, params};
-use crate::error::{Error, Missing, Result};
+use crate::engine::{Reader, params};
+use crate::error::Result;
+use crate::paging::{self, Conditions, Extent, Found, Owned};
 use crate::search::{self, Within};
 use crate::{Store, agent, counters, ticket};
 
-/// The rows of a page, and how many there are over all pages.
-#[derive(Clone, Debug)]
-pub struct Found<T> {
-    /// Rows over all pages.
-    pub count: u64,
-    /// 1-based.
-    pub page: u32,
-    /// The rows.
-    pub rows: Vec<T>,
-}
-
-/// How much of a list is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// One page.
-    Page(Page),
-    /// Every row (`paginate=false`), refused past [`UNPAGED_ROWS`].
-    Everything,
-}
-
-/// The `where` of a list, with its parameters.
-#[derive(Default)]
-struct Conditions {
-    text: String,
-    params: Vec<Owned>,
-    /// Nothing can match.
-    impossible: bool,
-    /// Only the trash decides: the count is known.
-    plain: bool,
-}
-
-/// A parameter that owns its value.
-enum Owned {
-    Int(i64),
-    Text(String),
-    Ints(Vec<i64>),
-}
-
-impl Conditions {
-    fn add(&mut self, condition: &str, params: impl IntoIterator<Item = Owned>) {
-        let mut text = condition.to_owned();
-        for param in params {
-            self.params.push(param);
-            // Parameters are numbered as they come; the agent is the first.
-            text = text.replacen("{}", &format!("?{}", self.params.len() + 1), 1);
-        }
-        self.text.push_str(" and ");
-        self.text.push_str(&text);
-        self.plain = false;
-    }
-
-    fn params<'a>(&'a self, agent: AgentId, more: &[i64]) -> Vec<Param<'a>> {
-        let own = self.params.iter().map(|param| match param {
-            Owned::Int(n) => Param::Int(*n),
-            Owned::Text(text) => Param::Text(text),
-            Owned::Ints(list) => Param::Ints(list),
-        });
-        std::iter::once(agent.into()).chain(own).chain(more.iter().map(|n| Param::Int(*n))).collect()
-    }
-}
-
 fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, index: bool) -> Result<Conditions> {
     use Owned::{Int, Ints, Text};
-    let mut all = Conditions { plain: true, ..Conditions::default() };
+    let mut all = Conditions::none();
     let equal = |all: &mut Conditions, column: &str, value: &Option<String>| {
         if let Some(value) = value {
             all.add(&format!("c.{column} = {{}}"), [Text(value.clone())]);
@@ -239,15 +177,14 @@ fn matching_ids(
     if conditions.impossible {
         return Ok(Vec::new());
     }
-    let next = conditions.params.len() + 2;
+    let next = conditions.next();
     let sql = format!(
         "select c.id from conversations c where c.agent_id = ?1{} order by {} limit ?{next} offset ?{}",
         conditions.text,
         order_by(&filter.ordering),
         next + 1
     );
-    let bounds = [i64::try_from(limit).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX)];
-    reader.all(&sql, &conditions.params(agent, &bounds), |row| row.int(0))
+    reader.all(&sql, &conditions.params(agent, &paging::bounds(offset, limit)), |row| row.int(0))
 }
 
 fn find(
@@ -260,28 +197,8 @@ fn find(
     let conditions = conditions(reader, agent, filter, index)?;
     let total = || count_matching(reader, agent, filter, &conditions);
     let ids = |offset, limit| matching_ids(reader, agent, filter, &conditions, offset, limit);
-    let (count, page, ids) = match extent {
-        Extent::Everything => {
-            let count = total()?;
-            if count > UNPAGED_ROWS {
-                let text = format!("{count} rows match; at most {UNPAGED_ROWS} are answered without pages.");
-                return Err(Refusal::field("paginate", text).into());
-            }
-            (count, 1, ids(0, UNPAGED_ROWS)?)
-        }
-        Extent::Page(page) if page.number == PageNumber::At(1) => {
-            let ids = ids(0, page.size.into())?;
-            // A first page that is not full is all there is.
-            let seen = ids.len() as u64;
-            (if seen < u64::from(page.size) { seen } else { total()? }, 1, ids)
-        }
-        Extent::Page(page) => {
-            let count = total()?;
-            let (number, offset) = page.resolve(count).map_err(|_| Error::NotFound(Missing::Page))?;
-            (count, number, ids(offset, page.size.into())?)
-        }
-    };
-    Ok(Found { count, page, rows: heads(reader, agent, &ids)? })
+    let found = paging::page(extent, total, ids)?;
+    Ok(Found { count: found.count, page: found.page, rows: heads(reader, agent, &found.rows)? })
 }
 
 /// Whether a filter leads to one conversation at most, without a search.

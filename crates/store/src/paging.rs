@@ -1,0 +1,118 @@
+//! Pages of lists: conditions with their parameters, the rows of a page, how many there are in all.
+
+use agentsight_model::ids::AgentId;
+use agentsight_model::limits::UNPAGED_ROWS;
+use agentsight_model::page::{Page, PageNumber};
+use agentsight_model::refusal::Refusal;
+
+use crate::engine::Param;
+use crate::error::{Error, Missing, Result};
+
+/// The rows of a page, and how many there are over all pages.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// Rows over all pages.
+    pub count: u64,
+    /// 1-based.
+    pub page: u32,
+    /// The rows.
+    pub rows: Vec<T>,
+}
+
+/// How much of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One page.
+    Page(Page),
+    /// Every row (`paginate=false`), refused past [`UNPAGED_ROWS`].
+    Everything,
+}
+
+/// The `where` of a list, with its parameters: everything that is added must hold.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    /// Begins with ` and ` where there is any; the agent's own stands before it, as `?1`.
+    pub(crate) text: String,
+    params: Vec<Owned>,
+    /// Nothing can match.
+    pub(crate) impossible: bool,
+    /// Only the trash decides: the count is known.
+    pub(crate) plain: bool,
+}
+
+/// A parameter that owns its value.
+pub(crate) enum Owned {
+    Int(i64),
+    Text(String),
+    Ints(Vec<i64>),
+}
+
+impl Conditions {
+    pub(crate) fn none() -> Self {
+        Self { plain: true, ..Self::default() }
+    }
+
+    /// Adds a condition, in which each `{}` stands for the next parameter.
+    pub(crate) fn add(&mut self, condition: &str, params: impl IntoIterator<Item = Owned>) {
+        let mut text = condition.to_owned();
+        for param in params {
+            self.params.push(param);
+            // Parameters are numbered as they come; the agent is the first.
+            text = text.replacen("{}", &format!("?{}", self.params.len() + 1), 1);
+        }
+        self.text.push_str(" and ");
+        self.text.push_str(&text);
+        self.plain = false;
+    }
+
+    /// The number of the first parameter after these.
+    pub(crate) fn next(&self) -> usize {
+        self.params.len() + 2
+    }
+
+    /// The agent, these, and more.
+    pub(crate) fn params<'a>(&'a self, agent: AgentId, more: &[i64]) -> Vec<Param<'a>> {
+        let own = self.params.iter().map(|param| match param {
+            Owned::Int(n) => Param::Int(*n),
+            Owned::Text(text) => Param::Text(text),
+            Owned::Ints(list) => Param::Ints(list),
+        });
+        std::iter::once(agent.into()).chain(own).chain(more.iter().map(|n| Param::Int(*n))).collect()
+    }
+}
+
+/// `limit` and `offset` as parameters.
+pub(crate) fn bounds(offset: u64, limit: u64) -> [i64; 2] {
+    [i64::try_from(limit).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX)]
+}
+
+/// The rows of a page, from `rows(offset, limit)`, which answers them in order; `total` counts all of them, where that
+/// is not known from the page.
+pub(crate) fn page<T>(
+    extent: Extent,
+    total: impl Fn() -> Result<u64>,
+    rows: impl Fn(u64, u64) -> Result<Vec<T>>,
+) -> Result<Found<T>> {
+    let (count, page, rows) = match extent {
+        Extent::Everything => {
+            let count = total()?;
+            if count > UNPAGED_ROWS {
+                let text = format!("{count} rows match; at most {UNPAGED_ROWS} are answered without pages.");
+                return Err(Refusal::field("paginate", text).into());
+            }
+            (count, 1, rows(0, UNPAGED_ROWS)?)
+        }
+        Extent::Page(page) if page.number == PageNumber::At(1) => {
+            let rows = rows(0, page.size.into())?;
+            // A first page that is not full is all there is.
+            let seen = rows.len() as u64;
+            (if seen < u64::from(page.size) { seen } else { total()? }, 1, rows)
+        }
+        Extent::Page(page) => {
+            let count = total()?;
+            let (number, offset) = page.resolve(count).map_err(|_| Error::NotFound(Missing::Page))?;
+            (count, number, rows(offset, page.size.into())?)
+        }
+    };
+    Ok(Found { count, page, rows })
+}
