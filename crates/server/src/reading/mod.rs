@@ -4,6 +4,7 @@ pub(crate) mod conversations;
 pub(crate) mod me;
 pub(crate) mod messages;
 pub(crate) mod metadata;
+pub(crate) mod pages;
 
 use agentsight_model::filter::Query;
 use agentsight_model::refusal::{FieldErrors, Refusal};
