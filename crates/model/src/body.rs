@@ -73,6 +73,21 @@ impl<'a> Body<'a> {
         Ok(Self { fields, errors: FieldErrors::default() })
     }
 
+    /// Takes an object apart that is part of a body; `None` where it is no object.
+    #[must_use]
+    pub fn of(raw: &'a RawValue) -> Option<Self> {
+        let Fields(fields) = serde_json::from_str(raw.get()).ok()?;
+        Some(Self { fields, errors: FieldErrors::default() })
+    }
+
+    /// Reports every field that is not one of these.
+    pub fn refuse_unknown(&mut self, known: &[&str]) {
+        let (fields, errors) = (&self.fields, &mut self.errors);
+        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(&name.as_ref())) {
+            errors.add(name.to_string(), texts::UNKNOWN);
+        }
+    }
+
     /// The value of a field as it was written; `None` where it is missing, `null` included where present.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {

@@ -71,6 +71,36 @@ pub struct Order {
     pub descending: bool,
 }
 
+/// `ordering` of a list whose sort keys are columns of that name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortKeys(Vec<(&'static str, bool)>);
+
+impl SortKeys {
+    /// Reads the parameter; what is no sort key is ignored.
+    pub(crate) fn read(query: &Query, known: &'static [&'static str]) -> Self {
+        let keys = query.get("ordering").unwrap_or_default().split(',').map(str::trim).filter_map(|key| {
+            let (name, descending) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
+            known.iter().find(|known| **known == name).map(|name| (*name, descending))
+        });
+        Self(keys.take(known.len()).collect())
+    }
+
+    /// The keys in order, each with whether it falls; the newest first where none is given. The id is always among
+    /// them, so that pages do not overlap.
+    #[must_use]
+    pub fn or_newest(&self, newest: &'static str) -> Vec<(&'static str, bool)> {
+        let mut keys = self.0.clone();
+        if keys.is_empty() {
+            keys.push((newest, true));
+        }
+        if !keys.iter().any(|(key, _)| *key == "id") {
+            let falls = keys.first().is_some_and(|(_, falls)| *falls);
+            keys.push(("id", falls));
+        }
+        keys
+    }
+}
+
 /// What a list of conversations can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the wire's")]
@@ -159,7 +189,7 @@ impl Query {
         names
     }
 
-    fn flag(&self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
+    pub(crate) fn flag(&self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
         let value = self.get(name)?;
         let read = parse_bool(value);
         if read.is_none() {
@@ -168,7 +198,7 @@ impl Query {
         read
     }
 
-    fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
+    pub(crate) fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
         let value = self.get(name)?;
         let read = value.parse().ok();
         if read.is_none() {
@@ -177,7 +207,7 @@ impl Query {
         read
     }
 
-    fn choice<T: std::str::FromStr>(&self, name: &'static str, errors: &mut FieldErrors) -> Option<T> {
+    pub(crate) fn choice<T: std::str::FromStr>(&self, name: &'static str, errors: &mut FieldErrors) -> Option<T> {
         let value = self.get(name)?;
         let read = value.parse().ok();
         if read.is_none() {
@@ -186,7 +216,27 @@ impl Query {
         read
     }
 
-    fn owned(&self, name: &str) -> Option<String> {
+    /// The integer of a row; anything else is refused.
+    pub(crate) fn key(&self, name: &'static str, errors: &mut FieldErrors) -> Option<i64> {
+        let value = self.get(name)?;
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
+        if !digits {
+            errors.add(name, "Enter a whole number.");
+        }
+        // More digits than any key has: a key that no row bears.
+        digits.then(|| value.parse().unwrap_or(i64::MAX))
+    }
+
+    /// One of a fixed set of words.
+    pub(crate) fn word(&self, name: &'static str, words: &[&str], errors: &mut FieldErrors) -> Option<String> {
+        let value = self.get(name)?;
+        if !words.contains(&value) {
+            errors.add(name, not_available(value));
+        }
+        Some(value.to_owned())
+    }
+
+    pub(crate) fn owned(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
     }
 }

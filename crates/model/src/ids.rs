@@ -43,6 +43,10 @@ ids! {
     KeyId,
     /// One ticket.
     TicketId,
+    /// One span, as a row; its sender's own is the hexadecimal `span_id`.
+    SpanId,
+    /// One row of token usage.
+    UsageId,
 }
 
 /// What a caller may name a conversation by.

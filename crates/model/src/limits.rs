@@ -13,6 +13,17 @@ pub const COMMENT_CHARS: usize = 5_000;
 /// A JSON body of any route but attachments.
 pub const JSON_BODY_BYTES: usize = 8 * 1024 * 1024;
 
+/// A body of spans, decompressed.
+pub const SPANS_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Characters of a span's id; SDK 0.1.x and OpenTelemetry send 16.
+pub const SPAN_ID_CHARS: usize = 64;
+/// Blocks that a refused batch names (contract: ingest-v1 §3.1).
+pub const BLOCKS_NAMED: usize = 20;
+/// Spans that a refused block names.
+pub const SPAN_PROBLEMS_NAMED: usize = 20;
+/// Spans that one trace shows, the oldest of them (contract: reading §11.3).
+pub const TRACE_SPANS: usize = 5_000;
+
 /// Rows of one page at most; more is clamped, not refused.
 pub const PAGE_ROWS: u32 = 100;
 /// Rows of one page when none are asked for (contract: open-questions row 1).

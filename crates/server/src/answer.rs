@@ -29,6 +29,11 @@ fn with_body(status: StatusCode, bytes: Vec<u8>) -> Response {
     response
 }
 
+/// 200 with JSON that is written already.
+pub(crate) fn json_text(text: String) -> Response {
+    with_body(StatusCode::OK, text.into_bytes())
+}
+
 /// 200 with a JSON body.
 pub(crate) fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
     json(StatusCode::OK, value)

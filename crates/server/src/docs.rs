@@ -18,9 +18,11 @@ use crate::{App, files, health, managing, metrics, reading, tracking};
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
         tracking::conversation, tracking::message, tracking::action, tracking::click, tracking::attachments, tracking::feedback,
+        tracking::spans::ingest,
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
-        reading::messages::fetch,
+        reading::messages::fetch, reading::spans::list, reading::spans::fetch, reading::spans::trace,
+        reading::usage::list, reading::usage::summary,
         managing::mark, managing::rename, managing::update, managing::delete, managing::delete_plain,
         files::download, health::alive, health::ready, metrics::show,
     ),
@@ -300,6 +302,149 @@ pub(crate) mod schemas {
         language: Option<String>,
         #[schema(value_type = Option<Object>)]
         metadata: Option<serde_json::Value>,
+    }
+
+    /// What every list takes.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct PageQuery {
+        /// 1-based, or `last`.
+        page: Option<String>,
+        /// 1 to 100.
+        page_size: Option<u32>,
+        /// `false`: all rows, bare, up to 10 000.
+        paginate: Option<bool>,
+        /// Sort keys with commas between them, each with a `-` before it to turn it around.
+        ordering: Option<String>,
+    }
+
+    /// Filters of the list of spans; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct SpanQuery {
+        /// Exact: `turn`, `llm`, `tool`, …
+        kind: Option<String>,
+        /// `ok`, `error`, `unset`
+        status: Option<String>,
+        /// Exact.
+        name: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name of the conversation, exact.
+        conversation_id: Option<String>,
+        trace_id: Option<String>,
+        span_id: Option<String>,
+        parent_span_id: Option<String>,
+        /// Slug of the conversation's environment.
+        environment: Option<String>,
+        /// Inclusive.
+        started_at_after: Option<String>,
+        /// Inclusive.
+        started_at_before: Option<String>,
+        /// `started_at`, `ended_at`, `duration_ms`, `id`
+        ordering: Option<String>,
+        /// 1-based, or `last`.
+        page: Option<String>,
+        /// 1 to 100.
+        page_size: Option<u32>,
+    }
+
+    /// Filters of token usage; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct UsageQuery {
+        /// Exact.
+        model: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name of the conversation, exact.
+        conversation_id: Option<String>,
+        turn_id: Option<String>,
+        /// Slug of the conversation's environment.
+        environment: Option<String>,
+        /// `backend`, `reported` or `unpriced`
+        cost_source: Option<String>,
+        incomplete: Option<bool>,
+        /// Inclusive.
+        started_at_after: Option<String>,
+        /// Inclusive.
+        started_at_before: Option<String>,
+    }
+
+    /// How usage is summed up.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct SummaryQuery {
+        /// `model`, `conversation` or `day`; by model when absent.
+        group_by: Option<String>,
+        /// `usd` or `eur`; dollars are always there.
+        currency: Option<String>,
+    }
+
+    /// Spans of a trace, each within its parent.
+    #[derive(ToSchema)]
+    #[schema(as = TraceTree)]
+    pub(crate) struct TraceTree {
+        trace_id: String,
+        /// Spans in the tree.
+        span_count: u64,
+        /// There are more than a tree shows.
+        truncated: bool,
+        /// Each a whole span, with its `children` beside its own keys.
+        roots: Vec<serde_json::Value>,
+    }
+
+    /// A batch of spans.
+    #[derive(ToSchema)]
+    #[schema(as = Spans)]
+    pub(crate) struct SpansIn {
+        /// Name and version of the sender.
+        sdk: Option<serde_json::Value>,
+        conversations: Vec<SpanBlockIn>,
+    }
+
+    /// Spans of one conversation, and what is said of it: what is given replaces what is there.
+    #[derive(ToSchema)]
+    #[schema(as = SpanBlock)]
+    pub(crate) struct SpanBlockIn {
+        #[schema(min_length = 1, max_length = 255)]
+        conversation_id: String,
+        spans: Vec<SpanIn>,
+        #[schema(max_length = 255)]
+        name: Option<String>,
+        #[schema(max_length = 255)]
+        customer_id: Option<String>,
+        customer_ip_address: Option<String>,
+        #[schema(max_length = 255)]
+        device: Option<String>,
+        #[schema(max_length = 255)]
+        source: Option<String>,
+        #[schema(max_length = 255)]
+        language: Option<String>,
+        /// Slug of an environment; `prod` and `dev` are read as written out.
+        environment: Option<String>,
+        /// `{}` clears it.
+        metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    }
+
+    /// One span, with whatever else it holds.
+    #[derive(ToSchema)]
+    #[schema(as = NewSpan)]
+    pub(crate) struct SpanIn {
+        #[schema(min_length = 1, max_length = 64)]
+        span_id: String,
+        trace_id: Option<String>,
+        parent_span_id: Option<String>,
+        /// `turn`, `llm`, `tool`, `task`, `button`, `attachment`, `conversation`, or any other
+        kind: Option<String>,
+        name: Option<String>,
+        started_at: Option<String>,
+        ended_at: Option<String>,
+        duration_ms: Option<f64>,
+        /// `ok`, `error`, `unset`
+        status: Option<String>,
+        attributes: Option<serde_json::Map<String, serde_json::Value>>,
+        events: Option<Vec<serde_json::Value>>,
     }
 
     /// Filters of a list; all that are given must hold.

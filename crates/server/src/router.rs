@@ -18,6 +18,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/buttons/", post(tracking::click))
         .route("/api/attachments/", post(tracking::attachments))
         .route("/api/conversation-feedbacks/", post(tracking::feedback))
+        // Tracking: SDK 0.1.x
+        .route("/api/ingest/", post(tracking::spans::ingest))
         // Reading
         .route("/api/me/", get(reading::me::show))
         .route("/api/conversations/lookup/", get(reading::conversations::lookup))
@@ -27,6 +29,11 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/conversations/{id}/", get(reading::conversations::fetch).delete(managing::delete_plain))
         .route("/api/conversations/{id}/attachments/", get(reading::conversations::attachments))
         .route("/api/track/{id}/", get(reading::messages::fetch))
+        .route("/api/spans/", get(reading::spans::list))
+        .route("/api/spans/{id}/", get(reading::spans::fetch))
+        .route("/api/traces/{trace_id}/", get(reading::spans::trace))
+        .route("/api/token-usage/", get(reading::usage::list))
+        .route("/api/token-usage/summary/", get(reading::usage::summary))
         // Managing
         .route("/api/conversations/{id}/mark/", post(managing::mark))
         .route("/api/conversations/{id}/rename/", patch(managing::rename))

@@ -9,6 +9,8 @@ use crate::error::Result;
 pub(crate) const CONVERSATIONS: &str = "conversations";
 /// Conversations in the trash.
 pub(crate) const DELETED: &str = "deleted_conversations";
+/// Spans.
+pub(crate) const SPANS: &str = "spans";
 
 pub(crate) fn write(tx: &Tx<'_>, agent: i64, name: &str, by: i64) -> Result<()> {
     tx.execute(

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     TokenUsage,
     TokenCounter,
     SearchDoc,
+    Span,
 }
 
 impl Kind {
@@ -49,6 +50,7 @@ impl Kind {
             Self::TokenUsage => "token_usage",
             Self::TokenCounter => "token_counters",
             Self::SearchDoc => "search_docs",
+            Self::Span => "spans",
         }
     }
 }

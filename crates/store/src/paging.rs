@@ -1,5 +1,6 @@
 //! Pages of lists: conditions with their parameters, the rows of a page, how many there are in all.
 
+use agentsight_model::filter::SortKeys;
 use agentsight_model::ids::AgentId;
 use agentsight_model::limits::UNPAGED_ROWS;
 use agentsight_model::page::{Page, PageNumber};
@@ -79,6 +80,16 @@ impl Conditions {
         });
         std::iter::once(agent.into()).chain(own).chain(more.iter().map(|n| Param::Int(*n))).collect()
     }
+}
+
+/// The `order by` of a list, without the words.
+///
+/// `column` says what a sort key is ordered by.
+pub(crate) fn order_by(keys: &SortKeys, newest: &'static str, column: impl Fn(&str) -> String) -> String {
+    let keys = keys.or_newest(newest);
+    let parts: Vec<String> =
+        keys.iter().map(|(key, falls)| format!("{} {}", column(key), if *falls { "desc" } else { "asc" })).collect();
+    parts.join(", ")
 }
 
 /// `limit` and `offset` as parameters.

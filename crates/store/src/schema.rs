@@ -22,12 +22,20 @@ pub(crate) struct Migration {
     pub(crate) postgres: &'static str,
 }
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "conversations of generation 0.0.x",
-    shared: include_str!("schema/0001_conversations.sql"),
-    sqlite: include_str!("schema/0001_conversations.sqlite.sql"),
-    postgres: include_str!("schema/0001_conversations.postgres.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "conversations of generation 0.0.x",
+        shared: include_str!("schema/0001_conversations.sql"),
+        sqlite: include_str!("schema/0001_conversations.sqlite.sql"),
+        postgres: include_str!("schema/0001_conversations.postgres.sql"),
+    },
+    Migration {
+        name: "spans",
+        shared: include_str!("schema/0002_spans.sql"),
+        sqlite: include_str!("schema/0002_spans.sqlite.sql"),
+        postgres: "",
+    },
+];
 
 /// Brings a database of SQLite up to date, in one transaction.
 pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> Result<()> {

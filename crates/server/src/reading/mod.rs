@@ -5,6 +5,8 @@ pub(crate) mod me;
 pub(crate) mod messages;
 pub(crate) mod metadata;
 pub(crate) mod pages;
+pub(crate) mod spans;
+pub(crate) mod usage;
 
 use agentsight_model::filter::Query;
 use agentsight_model::refusal::{FieldErrors, Refusal};

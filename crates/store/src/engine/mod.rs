@@ -90,7 +90,9 @@ id_params!(
     AttachmentId,
     FeedbackId,
     EnvironmentId,
-    KeyId
+    KeyId,
+    SpanId,
+    UsageId
 );
 
 impl From<agentsight_model::time::Timestamp> for Param<'_> {
