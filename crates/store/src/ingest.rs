@@ -281,13 +281,11 @@ impl Projection<'_, '_> {
 
         let mut growth = Growth::default();
         let mut calls = Calls::default();
-        let mut earliest: Option<Timestamp> = None;
         let mut used = false;
         for span in spans {
             let times = self.times(span);
             let turn = span.turn_id.as_ref().map(|id| turns.get(id));
             let mut settled = None;
-            let mut told = true;
             match &span.tells {
                 Tells::Turn(turn) => {
                     settled = Some(turn.complete);
@@ -303,8 +301,7 @@ impl Projection<'_, '_> {
                         Some(Some(turn)) => turn.complete.then_some(true),
                     };
                     settled = shown;
-                    told = shown == Some(true);
-                    if told {
+                    if shown == Some(true) {
                         said.push((times.started_at, Said::Tool(run.clone(), times.clone())));
                     }
                 }
@@ -327,34 +324,39 @@ impl Projection<'_, '_> {
                     )?;
                     growth.buttons += 1;
                 }
-                Tells::Visit | Tells::Nothing => told = false,
-            }
-            if told {
-                earliest = Some(earliest.map_or(times.started_at, |at| at.min(times.started_at)));
+                Tells::Visit | Tells::Nothing => {}
             }
             used |= span.tells != Tells::Visit;
             self.insert_span(span, &times, settled)?;
         }
         // Ids follow the transcript.
         said.sort_by_key(|(at, _)| *at);
-        let latest = said.last().map(|(at, _)| *at);
-        let first = said.first().map(|(at, _)| *at);
+        let said_last = said.last().map(|(at, _)| *at);
+        let said_first = said.first().map(|(at, _)| *at);
         for (at, said) in said {
             growth.add(&self.say(at, said)?);
         }
         growth.usages += usage::book_calls(self.tx, self.agent, self.known.id, calls, self.created)?;
-        // A conversation without a word ends with its last span.
-        let silent = head.row.message_count == 0 && growth.messages == 0;
-        let ended = spans.iter().map(|span| self.times(span).ended_at).max().filter(|_| silent);
-        let latest = latest.or(ended).unwrap_or(self.known.ended_at);
-        let earliest = [earliest, first].into_iter().flatten().min().unwrap_or(self.known.started_at);
+        // Any span moves the beginning, so that it does not depend on the order in which they come.
+        let began = spans.iter().map(|span| self.times(span).started_at).chain(said_first).min();
+        let began = began.unwrap_or(self.known.started_at);
+        let ended = match (said_last, head.row.message_count) {
+            // What a silent conversation ended with counts no more.
+            (Some(last), 0) => last,
+            (Some(last), _) => self.known.ended_at.max(last),
+            (None, 0) => {
+                let last = spans.iter().map(|span| self.times(span).ended_at).max();
+                last.map_or(self.known.ended_at, |last| self.known.ended_at.max(last))
+            }
+            (None, _) => self.known.ended_at,
+        };
         if used {
-            return grow(self.tx, self.agent, self.known, (earliest, latest), self.now, &growth);
+            return grow(self.tx, self.agent, self.known, (began, ended), self.now, &growth);
         }
         self.tx.ahead().note_changed(self.agent, self.known.id);
         self.tx.execute(
-            "update conversations set ended_at = ?3 where agent_id = ?1 and id = ?2",
-            params![self.agent, self.known.id, self.known.ended_at.max(latest)],
+            "update conversations set started_at = ?3, ended_at = ?4 where agent_id = ?1 and id = ?2",
+            params![self.agent, self.known.id, self.known.started_at.min(began), ended],
         )
     }
 

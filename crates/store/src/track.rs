@@ -358,7 +358,7 @@ fn append(
             (files_stored(&known, message.id, attachments)?, growth)
         }
     };
-    grow(tx, agent, &known, (event.timestamp, event.timestamp), now, &growth)?;
+    grow(tx, agent, &known, (event.timestamp, known.ended_at.max(event.timestamp)), now, &growth)?;
     Ok(Stored { value, created: true })
 }
 
@@ -640,12 +640,13 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
     }))
 }
 
-/// Moves a conversation's times outward to what it spans now, counts what came, and leaves it to be indexed for search.
+/// Sets when a conversation ended, moves its beginning back to `began` where that is earlier, counts what came, and
+/// leaves it to be indexed for search.
 pub(crate) fn grow(
     tx: &Tx<'_>,
     agent: AgentId,
     known: &Known,
-    (earliest, latest): (Timestamp, Timestamp),
+    (began, ended): (Timestamp, Timestamp),
     now: Timestamp,
     growth: &Growth,
 ) -> Result<()> {
@@ -661,7 +662,7 @@ pub(crate) fn grow(
         params![
             agent,
             known.id,
-            known.ended_at.max(latest),
+            ended,
             growth.messages,
             growth.action_logs,
             growth.buttons,
@@ -670,11 +671,11 @@ pub(crate) fn grow(
             unindexed_since,
         ],
     )?;
-    if earliest < known.started_at {
+    if began < known.started_at {
         // By itself, because it moves the row in the index of lists, which most messages need not touch.
         tx.execute(
             "update conversations set started_at = ?3 where agent_id = ?1 and id = ?2",
-            params![agent, known.id, earliest],
+            params![agent, known.id, began],
         )?;
     }
     Ok(())

@@ -21,6 +21,7 @@ mod metadata;
 mod nodes;
 mod orphans;
 mod search;
+mod spans;
 mod tracking;
 mod usage;
 mod world;
@@ -60,6 +61,12 @@ macro_rules! conformance {
                     a_process_that_was_silent_for_a_day_is_forgotten, agents_count_apart,
                     an_agent_may_have_counters_booked_as_posted, no_counts_and_no_difference_book_nothing,
                     a_total_alone_is_booked, a_resent_counter_is_booked_once;
+                spans: an_exchange_becomes_a_transcript, a_batch_that_comes_again_changes_nothing, children_wait_for_their_turn,
+                    a_turn_that_broke_off_shows_nothing_and_is_counted, a_visit_is_no_use_and_fields_are_replaced,
+                    a_bad_block_keeps_the_whole_batch_out, usage_adds_up_by_turn_and_model, a_span_comes_back_as_it_came,
+                    a_trace_is_a_tree_even_of_circles_and_long_chains,
+                    spans_go_to_the_trash_with_their_conversation_and_keep_coming,
+                    any_order_of_any_parts_leads_to_one_state;
                 lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold,
                     an_environment_that_the_agent_lacks_is_refused, every_ordering_ends_with_the_id,
                     pages_cut_the_list_without_gaps, counts_stay_exact_with_the_trash,
