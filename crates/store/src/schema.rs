@@ -35,6 +35,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("schema/0002_spans.sqlite.sql"),
         postgres: "",
     },
+    Migration {
+        name: "lists of feedback, tickets and clicks",
+        shared: include_str!("schema/0003_managing.sql"),
+        sqlite: include_str!("schema/0003_managing.sqlite.sql"),
+        postgres: "",
+    },
 ];
 
 /// Brings a database of SQLite up to date, in one transaction.
