@@ -375,6 +375,27 @@ async fn every_filter_of_feedback_finds_what_it_says() {
 }
 
 #[tokio::test]
+async fn feedback_follows_its_conversation_into_another_environment() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let (_, message) = message(&bot, "c-1").await;
+    let feedback =
+        give(&bot, json!({ "kind": "conversation", "sentiment": "neutral", "conversation_id": "c-1" })).await;
+    let vote = give(&bot, json!({ "kind": "message", "sentiment": "neutral", "message": message })).await;
+    let span =
+        json!({ "span_id": "00f067aa0ba902b7", "kind": "task", "name": "x", "started_at": NOW, "ended_at": NOW });
+    let block = json!({ "conversation_id": "c-1", "environment": "development", "spans": [span] });
+    let moved = bot.post("/api/ingest/", json!({ "conversations": [block] })).await;
+    assert_eq!(moved.status, 200, "{}", moved.text());
+
+    assert_eq!(ids(&bot, "environment=development").await, [vote, feedback]);
+    assert_eq!(ids(&bot, "environment=production").await, [0; 0]);
+    let row = bot.get(&format!("/api/feedbacks/{feedback}/")).await.json();
+    assert_eq!((&row["environment"], &row["environment_id"]), (&json!("development"), &json!(2)));
+    assert_eq!(bot.fetch("c-1").await["feedbacks"][0]["environment_id"], 2);
+}
+
+#[tokio::test]
 async fn a_filter_of_feedback_that_cannot_be_read_names_its_parameter() {
     let app = TestApp::start().await;
     let bot = app.bot().await;

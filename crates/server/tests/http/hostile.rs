@@ -265,6 +265,42 @@ async fn every_field_of_every_body_may_be_of_any_type() {
     }
 }
 
+#[tokio::test]
+async fn every_parameter_of_every_list_may_hold_anything() {
+    use agentsight_model::action::ACTION_PARAMETERS;
+    use agentsight_model::button::BUTTON_PARAMETERS;
+    use agentsight_model::feedback::FEEDBACK_PARAMETERS;
+    use agentsight_model::ticket::TICKET_PARAMETERS;
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    furnished(&bot).await;
+    let digits = "9".repeat(30);
+    let long = "%F0%9F%98%80".repeat(500);
+    let values =
+        ["", "1", "-1", "0", "true", &digits, "%00", "'%22%5C;--", "%ff%fe", "a:b,c", "-id,-id,id", &long, "last"];
+    let lists: [(&str, &[&str]); 4] = [
+        ("/api/feedbacks/", &FEEDBACK_PARAMETERS),
+        ("/api/tickets/", &TICKET_PARAMETERS),
+        ("/api/actions/", &ACTION_PARAMETERS),
+        ("/api/buttons/", &BUTTON_PARAMETERS),
+    ];
+    for (path, parameters) in lists {
+        for name in parameters {
+            for value in values {
+                for more in ["", "&include_tickets=true", "&paginate=false"] {
+                    let query = format!("{path}?{name}={value}{more}");
+                    let answer = bot.get(&query).await;
+                    assert!([200, 400, 404].contains(&answer.status), "{query}: {}", answer.text());
+                    if answer.status == 400 {
+                        let named = if *name == "env" { "environment" } else { name };
+                        assert!(answer.json().get(named).is_some(), "{query}: {}", answer.text());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A body that a route takes.
 pub(crate) fn valid(path: &str) -> Value {
     match path {
