@@ -183,6 +183,15 @@ impl<'a> Body<'a> {
         Some(JsonText::from_raw(raw))
     }
 
+    /// The key of a row: an integer, or its decimal text. Anything else but null is reported.
+    pub fn integer(&mut self, name: &'static str) -> Option<i64> {
+        let key = self.key(name);
+        if key.is_none() && self.given(name).is_some() {
+            self.refuse(name, texts::NOT_INTEGER);
+        }
+        key
+    }
+
     /// The key of a row: an integer, or its decimal text. Everything that SDK 0.0.x writes for
     /// "none" (`"None"`, `"null"`, `""`) and anything else counts as absent.
     #[must_use]

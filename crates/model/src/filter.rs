@@ -89,9 +89,15 @@ impl SortKeys {
     /// them, so that pages do not overlap.
     #[must_use]
     pub fn or_newest(&self, newest: &'static str) -> Vec<(&'static str, bool)> {
+        self.or((newest, true))
+    }
+
+    /// The same with another order where none is given.
+    #[must_use]
+    pub fn or(&self, usual: (&'static str, bool)) -> Vec<(&'static str, bool)> {
         let mut keys = self.0.clone();
         if keys.is_empty() {
-            keys.push((newest, true));
+            keys.push(usual);
         }
         if !keys.iter().any(|(key, _)| *key == "id") {
             let falls = keys.first().is_some_and(|(_, falls)| *falls);
@@ -216,6 +222,23 @@ impl Query {
         read
     }
 
+    /// A word of a closed list, or several where the parameter is repeated.
+    pub(crate) fn choices<T: std::str::FromStr + PartialEq>(
+        &self,
+        name: &'static str,
+        errors: &mut FieldErrors,
+    ) -> Vec<T> {
+        let mut choices = Vec::new();
+        for (_, value) in self.0.iter().filter(|(key, value)| key == name && !value.is_empty()) {
+            match value.parse() {
+                Ok(choice) if choices.contains(&choice) => {}
+                Ok(choice) => choices.push(choice),
+                Err(_) => errors.add(name, not_available(value)),
+            }
+        }
+        choices
+    }
+
     /// The integer of a row; anything else is refused.
     pub(crate) fn key(&self, name: &'static str, errors: &mut FieldErrors) -> Option<i64> {
         let value = self.get(name)?;
@@ -248,6 +271,16 @@ pub fn not_available(given: &str) -> String {
         "Select a valid choice. {} is not one of the available choices.",
         given.chars().take(100).collect::<String>()
     )
+}
+
+/// The words of `search`.
+pub(crate) fn words_of(query: &Query, errors: &mut FieldErrors) -> Vec<String> {
+    let words: Vec<String> =
+        query.get("search").map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
+    if words.len() > FILTER_TERMS {
+        errors.add("search", format!("Use at most {FILTER_TERMS} words."));
+    }
+    words
 }
 
 /// `true` or `false` of a parameter that takes a fixed set of words, an empty value being none of them.
@@ -292,11 +325,7 @@ impl ConversationFilter {
                 Vec::new()
             }
         };
-        let search: Vec<String> =
-            query.get("search").map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
-        if search.len() > FILTER_TERMS {
-            errors.add("search", format!("Use at most {FILTER_TERMS} words."));
-        }
+        let search = words_of(query, &mut errors);
         let filter = Self {
             conversation_id: query.owned("conversation_id"),
             customer_id: query.owned("customer_id"),

@@ -11,6 +11,7 @@
 //! | [`track`] | bodies of the tracking routes as domain writes |
 //! | [`span`] | spans, and what they tell of a conversation |
 //! | [`manage`] | bodies of the managing routes |
+//! | [`words`] | closed lists of words |
 //! | [`filter`], [`page`] | query parameters of lists, and the page envelope |
 //! | [`time`], [`json`], [`ids`], [`key`], [`limits`], [`refusal`] | what everything else is made of |
 
@@ -37,3 +38,4 @@ pub mod ticket;
 pub mod time;
 pub mod track;
 pub mod usage;
+pub mod words;

@@ -20,6 +20,8 @@ pub enum Refusal {
     Error(Cow<'static, str>),
     /// 400 that names the bad blocks of a batch of spans.
     Batch(Box<BatchRefusal>),
+    /// 403: nobody who has a key may do this.
+    Forbidden,
     /// 413 `{"detail": "…"}`, naming the limit that was passed.
     TooLarge(String),
 }
@@ -99,6 +101,8 @@ pub mod texts {
     pub const NOT_LIST: &str = "Expected a list of items.";
     /// A field that nobody knows, where none may be.
     pub const UNKNOWN: &str = "Unknown field.";
+    /// A field whose value is fixed when the row is made.
+    pub const FIXED: &str = "This field cannot be changed.";
     /// A key that must be an integer.
     pub const NOT_INTEGER: &str = "A valid integer is required.";
 }

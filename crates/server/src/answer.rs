@@ -39,6 +39,13 @@ pub(crate) fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
     json(StatusCode::OK, value)
 }
 
+/// 204: done, and nothing to say of it.
+pub(crate) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// 201 for a row that was made, 200 for one that was there.
 pub(crate) fn stored<T: Serialize>(stored: &Stored<T>) -> Response {
     json(if stored.created { StatusCode::CREATED } else { StatusCode::OK }, &stored.value)

@@ -68,7 +68,7 @@ pub(crate) fn detail(status: StatusCode, text: impl Into<Cow<'static, str>>) -> 
 /// 500.
 const FAILED: &str = "The server failed to do this; its log says why.";
 
-/// 403 of a read key on a write route.
+/// 403 of a read key on a write route, and of what no key may do.
 pub(crate) const NO_PERMISSION: &str = "You do not have permission to perform this action.";
 
 impl IntoResponse for ApiError {
@@ -102,6 +102,7 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::Batch(batch) => json(StatusCode::BAD_REQUEST, &batch),
         Refusal::Detail(text) => detail(StatusCode::BAD_REQUEST, text),
         Refusal::Error(text) => json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": text })),
+        Refusal::Forbidden => detail(StatusCode::FORBIDDEN, NO_PERMISSION),
         Refusal::TooLarge(text) => detail(StatusCode::PAYLOAD_TOO_LARGE, text),
     }
 }

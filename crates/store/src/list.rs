@@ -9,10 +9,10 @@ use agentsight_model::ids::AgentId;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::text::Needle;
 
-use crate::conversation::{Head, assemble, count, heads};
+use crate::conversation::{Head, assemble, heads};
 use crate::engine::{Reader, params};
 use crate::error::Result;
-use crate::paging::{self, Conditions, Extent, Found, Owned};
+use crate::paging::{self, Conditions, Extent, Found, Listing, Owned};
 use crate::search::{self, Within};
 use crate::{Store, agent, counters, ticket};
 
@@ -64,11 +64,7 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
             .add("c.id in (select f.conversation from feedbacks f where f.agent_id = ?1 and f.source = {})", [source]),
         (None, None) => {}
     }
-    for (bound, at) in [(">=", filter.started_at_after), ("<=", filter.started_at_before)] {
-        if let Some(at) = at {
-            all.add(&format!("c.started_at {bound} {{}}"), [Int(at.0)]);
-        }
-    }
+    all.between("c.started_at", filter.started_at_after, filter.started_at_before);
     for term in &filter.metadata {
         let marks = vec!["{}"; term.forms.len()].join(", ");
         let forms = term.forms.iter().map(|form| Text(form.clone()));
@@ -94,14 +90,12 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
     ] {
         if let Some(text) = text {
             let ids = search::conversations_with(reader, agent, text, within, index)?;
-            all.impossible |= ids.is_empty();
-            all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+            all.only("c.id", ids);
         }
     }
     for word in &filter.search {
         let ids = search::conversations_with(reader, agent, word, Within::Anything, index)?;
-        all.impossible |= ids.is_empty();
-        all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+        all.only("c.id", ids);
     }
     if !filter.include_deleted {
         let plain = all.plain;
@@ -153,39 +147,15 @@ fn count_matching(
     filter: &ConversationFilter,
     conditions: &Conditions,
 ) -> Result<u64> {
-    if conditions.impossible {
-        return Ok(0);
-    }
     if conditions.plain {
         let all = counters::get(reader, agent, counters::CONVERSATIONS)?;
         let trash = if filter.include_deleted { 0 } else { counters::get(reader, agent, counters::DELETED)? };
         return Ok(all.saturating_sub(trash));
     }
-    let sql = format!("select count(*) from conversations c where c.agent_id = ?1{}", conditions.text);
-    Ok(reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count))
+    LIST.count(reader, agent, conditions)
 }
 
-/// Ids of the matching rows from `offset` on, in order, at most `limit`.
-fn matching_ids(
-    reader: &Reader<'_>,
-    agent: AgentId,
-    filter: &ConversationFilter,
-    conditions: &Conditions,
-    offset: u64,
-    limit: u64,
-) -> Result<Vec<i64>> {
-    if conditions.impossible {
-        return Ok(Vec::new());
-    }
-    let next = conditions.next();
-    let sql = format!(
-        "select c.id from conversations c where c.agent_id = ?1{} order by {} limit ?{next} offset ?{}",
-        conditions.text,
-        order_by(&filter.ordering),
-        next + 1
-    );
-    reader.all(&sql, &conditions.params(agent, &paging::bounds(offset, limit)), |row| row.int(0))
-}
+const LIST: Listing = Listing { from: "conversations c", alias: "c", total: None };
 
 fn find(
     reader: &Reader<'_>,
@@ -196,7 +166,8 @@ fn find(
 ) -> Result<Found<Head>> {
     let conditions = conditions(reader, agent, filter, index)?;
     let total = || count_matching(reader, agent, filter, &conditions);
-    let ids = |offset, limit| matching_ids(reader, agent, filter, &conditions, offset, limit);
+    let order = order_by(&filter.ordering);
+    let ids = |offset, limit| LIST.ids(reader, agent, &conditions, &order, paging::bounds(offset, limit));
     let found = paging::page(extent, total, ids)?;
     Ok(Found { count: found.count, page: found.page, rows: heads(reader, agent, &found.rows)? })
 }

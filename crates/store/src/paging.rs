@@ -1,12 +1,17 @@
 //! Pages of lists: conditions with their parameters, the rows of a page, how many there are in all.
 
+use std::collections::HashMap;
+
 use agentsight_model::filter::SortKeys;
 use agentsight_model::ids::AgentId;
 use agentsight_model::limits::UNPAGED_ROWS;
 use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
+use agentsight_model::time::Timestamp;
 
-use crate::engine::Param;
+use crate::conversation::count;
+use crate::counters;
+use crate::engine::{Param, Reader};
 use crate::error::{Error, Missing, Result};
 
 /// The rows of a page, and how many there are over all pages.
@@ -66,6 +71,21 @@ impl Conditions {
         self.plain = false;
     }
 
+    /// Keeps the rows with these ids alone.
+    pub(crate) fn only(&mut self, column: &str, ids: Vec<i64>) {
+        self.impossible |= ids.is_empty();
+        self.add(&format!("{column} in (select value from rarray({{}}))"), [Owned::Ints(ids)]);
+    }
+
+    /// Keeps what lies between two times, both included.
+    pub(crate) fn between(&mut self, column: &str, after: Option<Timestamp>, before: Option<Timestamp>) {
+        for (bound, at) in [(">=", after), ("<=", before)] {
+            if let Some(at) = at {
+                self.add(&format!("{column} {bound} {{}}"), [Owned::Int(at.0)]);
+            }
+        }
+    }
+
     /// The number of the first parameter after these.
     pub(crate) fn next(&self) -> usize {
         self.params.len() + 2
@@ -82,11 +102,83 @@ impl Conditions {
     }
 }
 
+/// A list whose rows have ids, and by what the ids of a page are found.
+pub(crate) struct Listing {
+    /// The table with its alias, and what it is joined to.
+    pub(crate) from: &'static str,
+    /// The alias.
+    pub(crate) alias: &'static str,
+    /// The agent's total of all rows, where one is kept.
+    pub(crate) total: Option<&'static str>,
+}
+
+impl Listing {
+    /// Rows that match: known from the total, or counted.
+    pub(crate) fn count(&self, reader: &Reader<'_>, agent: AgentId, conditions: &Conditions) -> Result<u64> {
+        match self.total {
+            _ if conditions.impossible => Ok(0),
+            Some(total) if conditions.plain => counters::get(reader, agent, total),
+            _ => {
+                let (from, alias) = (self.from, self.alias);
+                let sql = format!("select count(*) from {from} where {alias}.agent_id = ?1{}", conditions.text);
+                Ok(reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count))
+            }
+        }
+    }
+
+    /// Ids of the matching rows from `offset` on, in order, at most `limit`.
+    pub(crate) fn ids(
+        &self,
+        reader: &Reader<'_>,
+        agent: AgentId,
+        conditions: &Conditions,
+        order: &str,
+        [limit, offset]: [i64; 2],
+    ) -> Result<Vec<i64>> {
+        if conditions.impossible {
+            return Ok(Vec::new());
+        }
+        let (from, alias, next) = (self.from, self.alias, conditions.next());
+        let sql = format!(
+            "select {alias}.id from {from} where {alias}.agent_id = ?1{} order by {order} limit ?{next} offset ?{}",
+            conditions.text,
+            next + 1
+        );
+        reader.all(&sql, &conditions.params(agent, &[limit, offset]), |row| row.int(0))
+    }
+
+    /// The ids of a page.
+    pub(crate) fn page(
+        &self,
+        reader: &Reader<'_>,
+        agent: AgentId,
+        conditions: &Conditions,
+        order: &str,
+        extent: Extent,
+    ) -> Result<Found<i64>> {
+        page(
+            extent,
+            || self.count(reader, agent, conditions),
+            |offset, limit| self.ids(reader, agent, conditions, order, bounds(offset, limit)),
+        )
+    }
+}
+
+/// Rows in the order of their ids.
+pub(crate) fn in_order<T>(ids: &[i64], rows: Vec<T>, id: impl Fn(&T) -> i64) -> Vec<T> {
+    let mut rows: HashMap<i64, T> = rows.into_iter().map(|row| (id(&row), row)).collect();
+    ids.iter().filter_map(|id| rows.remove(id)).collect()
+}
+
 /// The `order by` of a list, without the words.
 ///
 /// `column` says what a sort key is ordered by.
 pub(crate) fn order_by(keys: &SortKeys, newest: &'static str, column: impl Fn(&str) -> String) -> String {
-    let keys = keys.or_newest(newest);
+    sorted(&keys.or_newest(newest), column)
+}
+
+/// The same for sort keys that are complete.
+pub(crate) fn sorted(keys: &[(&'static str, bool)], column: impl Fn(&str) -> String) -> String {
     let parts: Vec<String> =
         keys.iter().map(|(key, falls)| format!("{} {}", column(key), if *falls { "desc" } else { "asc" })).collect();
     parts.join(", ")

@@ -549,13 +549,10 @@ fn append_files_to(
     hashes: &[ContentHash],
     now: Timestamp,
 ) -> Result<Stored<Appended>> {
-    const CONVERSATION_OF: &str = "select conversation from messages where agent_id = ?1 and id = ?2";
     const SAME: &str = "select message, id, filename, mime_type, size_bytes from attachments
         where agent_id = ?1 and conversation = ?2 and message = ?3 and receipt = ?4 and received_at >= ?5 order by id";
     let missing = || Error::NotFound(Missing::Message(message.0));
-    let conversation =
-        tx.one(CONVERSATION_OF, params![agent, message], |row| row.int(0))?.map(ConversationId).ok_or_else(missing)?;
-    conversation::lock_by_id(tx, agent, conversation)?;
+    let conversation = conversation::lock_by_message(tx, agent, message)?.ok_or_else(missing)?;
     let known = conversation::known_by_id(tx, agent, conversation)?.ok_or_else(missing)?;
     if !names(&event.target, &known) {
         return Err(missing());

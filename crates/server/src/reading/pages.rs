@@ -29,15 +29,28 @@ pub(crate) fn flag(query: &Query, name: &'static str) -> Result<Option<bool>> {
 }
 
 /// The envelope of both generations, or the bare rows.
-pub(crate) fn page_of<T: Serialize>(found: Found<T>, extent: Extent, base: &Base, uri: &Uri, query: &Query) -> Response {
-    let Extent::Page(page) = extent else { return ok(&found.rows) };
+pub(crate) fn page_of<T: Serialize>(
+    found: Found<T>,
+    extent: Extent,
+    base: &Base,
+    uri: &Uri,
+    query: &Query,
+) -> Response {
+    match extent {
+        Extent::Everything => ok(&found.rows),
+        Extent::Page(page) => ok(&envelope(found, page, base, uri, query)),
+    }
+}
+
+/// A page with its neighbours' addresses.
+pub(crate) fn envelope<T>(found: Found<T>, page: Page, base: &Base, uri: &Uri, query: &Query) -> Paged<T> {
     let pages = total_pages(found.count, page.size);
     let link = |number: u32| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         pairs.extend_pairs(query.0.iter().filter(|(name, _)| name != "page")).append_pair("page", &number.to_string());
         format!("{}{}?{}", base.0, uri.path(), pairs.finish())
     };
-    ok(&Paged {
+    Paged {
         count: found.count,
         page_size: page.size,
         total_pages: pages,
@@ -45,5 +58,5 @@ pub(crate) fn page_of<T: Serialize>(found: Found<T>, extent: Extent, base: &Base
         next: (found.page < pages).then(|| link(found.page + 1)),
         previous: (found.page > 1).then(|| link(found.page - 1)),
         results: found.rows,
-    })
+    }
 }

@@ -92,6 +92,7 @@ id_params!(
     EnvironmentId,
     KeyId,
     SpanId,
+    TicketId,
     UsageId
 );
 
