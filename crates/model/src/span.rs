@@ -462,7 +462,9 @@ impl SpanBatch {
     /// # Errors
     /// What is wrong with the body as a whole. What is wrong with single blocks stands in [`SpanBatch::problems`].
     pub fn read(body: &Body<'_>) -> Result<Self, Refusal> {
-        let Some(raw) = body.given("conversations") else { return Err(Refusal::bare("conversations", texts::REQUIRED)) };
+        let Some(raw) = body.given("conversations") else {
+            return Err(Refusal::bare("conversations", texts::REQUIRED));
+        };
         let entries: Vec<&RawValue> =
             serde_json::from_str(raw.get()).map_err(|_| Refusal::field("conversations", texts::NOT_LIST))?;
         let mut batch = Self::default();
@@ -667,7 +669,10 @@ impl<'a> Attributes<'a> {
     }
 
     fn count(&self, key: &str) -> i64 {
-        self.given(key).and_then(|raw| serde_json::from_str(raw.get()).ok()).and_then(|value| whole(&value)).unwrap_or(0)
+        self.given(key)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .and_then(|value| whole(&value))
+            .unwrap_or(0)
     }
 
     /// An object that was sent as a text.
@@ -678,16 +683,10 @@ impl<'a> Attributes<'a> {
 }
 
 impl Turn {
-    fn read(
-        attributes: &Attributes<'_>,
-        events: Option<&RawValue>,
-        status: &str,
-        duration: Option<&Number>,
-    ) -> Self {
+    fn read(attributes: &Attributes<'_>, events: Option<&RawValue>, status: &str, duration: Option<&Number>) -> Self {
         let complete = attributes.flag("agentsight.turn.complete").unwrap_or(status != "error");
         let reason = attributes.text("agentsight.turn.incomplete_reason").filter(|_| !complete);
-        let events: Vec<&RawValue> =
-            events.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let events: Vec<&RawValue> = events.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let mut messages: Vec<TurnMessage> = events.into_iter().filter_map(TurnMessage::read).collect();
         let is_exchange = messages.iter().any(|message| message.sender == Sender::EndUser);
         let answer = messages.iter_mut().rev().find(|message| message.sender == Sender::Agent);
@@ -766,7 +765,8 @@ impl LlmCall {
             total_tokens: 0,
         };
         counts.sum_up();
-        let dollars = attributes.given("agentsight.llm.cost_usd").and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok());
+        let dollars =
+            attributes.given("agentsight.llm.cost_usd").and_then(|raw| serde_json::from_str::<f64>(raw.get()).ok());
         Self {
             model: attributes.text("gen_ai.request.model").filter(|model| !model.is_empty()).map(Cow::into_owned),
             counts,

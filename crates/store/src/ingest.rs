@@ -12,8 +12,8 @@ use agentsight_model::ids::{AgentId, ButtonId, ConversationId, SpanId};
 use agentsight_model::json::JsonText;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::span::{
-    BatchCounts, BatchStored, BlockFields, ConversationKey, LlmCall, NewSpan, SpanBatch, SpanBlock, Tells, ToolRun, Turn,
-    TurnMessage,
+    BatchCounts, BatchStored, BlockFields, ConversationKey, LlmCall, NewSpan, SpanBatch, SpanBlock, Tells, ToolRun,
+    Turn, TurnMessage,
 };
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Target};
@@ -141,8 +141,9 @@ fn overwrite(tx: &Tx<'_>, agent: AgentId, row: &ConversationRow, given: &BlockFi
     let moves = differs(&row.customer_ip_address, &address);
     let metadata = given.metadata.as_ref().filter(|document| **document != row.metadata);
     let named = given.environment.as_deref().and_then(normalise_slug).filter(|slug| *slug != row.environment);
-    let others =
-        differs(&row.device, &given.device) || differs(&row.source, &given.source) || differs(&row.language, &given.language);
+    let others = differs(&row.device, &given.device)
+        || differs(&row.source, &given.source)
+        || differs(&row.language, &given.language);
     if !(texts || moves || others || metadata.is_some() || named.is_some()) {
         return Ok(());
     }
@@ -367,12 +368,7 @@ impl Projection<'_, '_> {
 
     fn state(&self, span: &NewSpan, turn: &Turn) -> TurnState {
         let Times { started_at, ended_at, .. } = self.times(span);
-        TurnState {
-            complete: turn.complete,
-            incomplete_reason: turn.incomplete_reason.clone(),
-            started_at,
-            ended_at,
-        }
+        TurnState { complete: turn.complete, incomplete_reason: turn.incomplete_reason.clone(), started_at, ended_at }
     }
 
     /// Adds the turns that came before to those of this batch.

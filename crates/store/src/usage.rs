@@ -3,12 +3,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use agentsight_model::filter::not_available;
 use agentsight_model::ids::{AgentId, ConversationId, UsageId};
 use agentsight_model::json::JsonText;
+use agentsight_model::refusal::Refusal;
 use agentsight_model::span::LlmCall;
 use agentsight_model::time::Timestamp;
-use agentsight_model::filter::not_available;
-use agentsight_model::refusal::Refusal;
 use agentsight_model::usage::{
     AllCounts, GroupBy, GroupKey, ModelUsage, PostedCounters, TokenCounts, Usage, UsageFilter, UsageGroup, UsageSummary,
 };
@@ -269,10 +269,8 @@ pub(crate) fn book_calls(
     let keys: Vec<&TurnAndModel> = calls.in_turns.keys().collect();
     let mut stored: HashMap<usize, (i64, UsageRow)> = HashMap::new();
     if !is_new {
-        let asked: Vec<[Param<'_>; 4]> = keys
-            .iter()
-            .map(|(turn, model)| [agent.into(), conversation.into(), turn.into(), model.into()])
-            .collect();
+        let asked: Vec<[Param<'_>; 4]> =
+            keys.iter().map(|(turn, model)| [agent.into(), conversation.into(), turn.into(), model.into()]).collect();
         let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: STORED, params }).collect();
         tx.each_of(&queries, &mut |at, row| {
             let found = UsageRow {
@@ -482,9 +480,8 @@ impl Store {
                 conditions.text,
                 next + 1
             );
-            let rows = |offset, limit| {
-                reader.all(&sql, &conditions.params(agent, &paging::bounds(offset, limit)), usage_row)
-            };
+            let rows =
+                |offset, limit| reader.all(&sql, &conditions.params(agent, &paging::bounds(offset, limit)), usage_row);
             paging::page(extent, total, rows)
         };
         self.engine.read(read).await

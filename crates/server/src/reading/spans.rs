@@ -1,8 +1,8 @@
 //! The archive of spans (contract: reading §11).
 
 use agentsight_model::ids::SpanId;
-use agentsight_model::span::{SPAN_PARAMETERS, Span, SpanFilter};
 use agentsight_model::page::Paged;
+use agentsight_model::span::{SPAN_PARAMETERS, Span, SpanFilter};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 

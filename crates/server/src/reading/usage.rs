@@ -1,7 +1,9 @@
 //! Token usage: rows per turn and model, and what they sum up to (contract: reading §10).
 
 use agentsight_model::page::Paged;
-use agentsight_model::usage::{Currency, GroupBy, SUMMARY_PARAMETERS, USAGE_PARAMETERS, Usage, UsageFilter, UsageGroups};
+use agentsight_model::usage::{
+    Currency, GroupBy, SUMMARY_PARAMETERS, USAGE_PARAMETERS, Usage, UsageFilter, UsageGroups,
+};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 

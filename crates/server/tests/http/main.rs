@@ -25,5 +25,6 @@ mod managing;
 mod mutations;
 mod operation;
 mod reading;
+mod spans;
 mod tickets;
 mod tracking;

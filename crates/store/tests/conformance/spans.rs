@@ -36,7 +36,8 @@ fn said(sender: &str, content: &str, at: i64) -> Value {
 }
 
 fn turn(id: &str, from: i64, to: i64, complete: bool, messages: &[Value]) -> Value {
-    let mut turn = span(id, "turn", from, to, json!({ "agentsight.turn.id": id, "agentsight.turn.complete": complete }));
+    let mut turn =
+        span(id, "turn", from, to, json!({ "agentsight.turn.id": id, "agentsight.turn.complete": complete }));
     if !complete {
         turn["attributes"]["agentsight.turn.incomplete_reason"] = json!("error");
     }
@@ -120,13 +121,25 @@ pub(crate) async fn an_exchange_becomes_a_transcript(world: World) {
         [&log["duration_ms"], &log["tools_used"], &log["response"], &log["error_message"]],
         [&json!(1.5), &json!({"order": "A-9"}), &json!("{'state': 'shipped'}"), &json!("")]
     );
-    assert_eq!([&whole["is_used"], &whole["environment"], &whole["message_count"]], [&json!(true), &json!("production"), &json!(3)]);
+    assert_eq!(
+        [&whole["is_used"], &whole["environment"], &whole["message_count"]],
+        [&json!(true), &json!("production"), &json!(3)]
+    );
     assert_eq!([&whole["started_at"], &whole["ended_at"]], [&json!(when(0)), &json!(when(3))]);
     let usage = bot.usage().await;
     assert_eq!(usage.len(), 1);
     assert_eq!(
-        ["turn_id", "model", "prompt_tokens", "completion_tokens", "cache_read_tokens", "reasoning_tokens", "total_tokens", "calls"]
-            .map(|key| usage[0][key].clone()),
+        [
+            "turn_id",
+            "model",
+            "prompt_tokens",
+            "completion_tokens",
+            "cache_read_tokens",
+            "reasoning_tokens",
+            "total_tokens",
+            "calls"
+        ]
+        .map(|key| usage[0][key].clone()),
         [json!("aa00"), json!("gpt-4o-mini"), json!(11), json!(7), json!(3), json!(2), json!(21), json!(1)]
     );
     assert_eq!([&usage[0]["started_at"], &usage[0]["ended_at"]], [&json!(when(0)), &json!(when(4))]);
@@ -186,7 +199,10 @@ pub(crate) async fn a_turn_that_broke_off_shows_nothing_and_is_counted(world: Wo
 
     for name in ["wa-1", "wa-2", "wa-3"] {
         assert_eq!(bot.transcript(name).await, [] as [Value; 0], "{name}");
-        assert_eq!(bot.fields(name, ["is_used", "message_count", "ended_at"]).await, [json!(true), json!(0), json!(when(4))]);
+        assert_eq!(
+            bot.fields(name, ["is_used", "message_count", "ended_at"]).await,
+            [json!(true), json!(0), json!(when(4))]
+        );
     }
     let usage = bot.usage().await;
     assert_eq!(usage.len(), 3);
@@ -213,7 +229,11 @@ pub(crate) async fn a_visit_is_no_use_and_fields_are_replaced(world: World) {
         "device": "mobile", "name": "Parcel", "environment": "production", "customer_ip_address": "fe80::1%eth0" });
     bot.ingests(&body).await;
     assert_eq!(
-        bot.fields("wa-1", ["is_used", "metadata", "customer_id", "environment", "device", "customer_ip_address", "ended_at"]).await,
+        bot.fields(
+            "wa-1",
+            ["is_used", "metadata", "customer_id", "environment", "device", "customer_ip_address", "ended_at"]
+        )
+        .await,
         [json!(false), json!({}), json!("u-2"), json!("production"), json!("mobile"), json!("fe80::1"), json!(when(5))]
     );
     assert_eq!(bot.search("Parcel").await, ["wa-1"]);
@@ -237,17 +257,19 @@ pub(crate) async fn a_bad_block_keeps_the_whole_batch_out(world: World) {
         { "conversation_id": 12, "colour": "red", "spans": [{}, "x", { "span_id": "1", "started_at": "soon" }] },
     ]});
 
-    let Err(Error::Refused(Refusal::Batch(refusal))) = bot.store.ingest(bot.agent, batch(&bad)).await else { panic!("taken") };
+    let Err(Error::Refused(Refusal::Batch(refusal))) = bot.store.ingest(bot.agent, batch(&bad)).await else {
+        panic!("taken")
+    };
 
     assert_eq!(
         as_json(&refusal),
         json!({ "detail": "3 of 4 conversation blocks failed validation. Nothing was written; resend without the blocks listed here.",
-            "conversations": [
-                { "index": 1, "conversation_id": "bad-env", "errors": { "environment": ["Unknown environment: 'staging'."] } },
-                { "index": 2, "conversation_id": null, "errors": { "non_field_errors": ["Expected an object."] } },
-                { "index": 3, "conversation_id": 12, "errors": { "colour": ["Unknown field."], "spans":
-                    ["Span 1: span_id is required.", "Span 2: expected an object.", "Span 3: started_at has wrong format."] } },
-            ]})
+        "conversations": [
+            { "index": 1, "conversation_id": "bad-env", "errors": { "environment": ["Unknown environment: 'staging'."] } },
+            { "index": 2, "conversation_id": null, "errors": { "non_field_errors": ["Expected an object."] } },
+            { "index": 3, "conversation_id": 12, "errors": { "colour": ["Unknown field."], "spans":
+                ["Span 1: span_id is required.", "Span 2: expected an object.", "Span 3: started_at has wrong format."] } },
+        ]})
     );
     assert_eq!(missing(bot.store.fetch_conversation(bot.agent, "good".into()).await), Missing::Row);
 }
@@ -258,17 +280,32 @@ pub(crate) async fn usage_adds_up_by_turn_and_model(world: World) {
     unknown["attributes"]["agentsight.llm.usage_reported"] = json!(false);
     let mut priced = llm("07", None, 8, "own", 5);
     priced["attributes"]["agentsight.llm.cost_usd"] = json!(0.000_056_1);
-    bot.ingests(&one_block("wa-1", &[llm("01", Some("aa00"), 1, "a", 10), llm("02", Some("aa00"), 2, "a", 20), unknown.clone()])).await;
+    bot.ingests(&one_block(
+        "wa-1",
+        &[llm("01", Some("aa00"), 1, "a", 10), llm("02", Some("aa00"), 2, "a", 20), unknown.clone()],
+    ))
+    .await;
     unknown["span_id"] = json!("06");
-    bot.ingests(&one_block("wa-1", &[llm("03", Some("aa00"), 3, "a", 30), llm("04", None, 4, "a", 40), unknown, priced])).await;
+    bot.ingests(&one_block(
+        "wa-1",
+        &[llm("03", Some("aa00"), 3, "a", 30), llm("04", None, 4, "a", 40), unknown, priced],
+    ))
+    .await;
 
     let rows = bot.usage().await;
-    let of = |row: &Value| json!([row["turn_id"], row["model"], row["prompt_tokens"], row["calls"], row["unreported_calls"]]);
+    let of = |row: &Value| {
+        json!([row["turn_id"], row["model"], row["prompt_tokens"], row["calls"], row["unreported_calls"]])
+    };
     let mut seen: Vec<Value> = rows.iter().map(of).collect();
     seen.sort_by_key(ToString::to_string);
     assert_eq!(
         seen,
-        [json!(["aa00", "a", 60, 3, 0]), json!(["aa00", null, 2, 2, 2]), json!([null, "a", 40, 1, 0]), json!([null, "own", 5, 1, 0])]
+        [
+            json!(["aa00", "a", 60, 3, 0]),
+            json!(["aa00", null, 2, 2, 2]),
+            json!([null, "a", 40, 1, 0]),
+            json!([null, "own", 5, 1, 0])
+        ]
     );
     let own = rows.iter().find(|row| row["model"] == "own").unwrap();
     assert_eq!(
@@ -277,7 +314,10 @@ pub(crate) async fn usage_adds_up_by_turn_and_model(world: World) {
     );
 
     let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), GroupBy::Model).await.unwrap();
-    let sums: Vec<Value> = sums.iter().map(|sum| json!([as_json(sum)["group"], sum.calls, sum.rows, sum.prompt_tokens, sum.cost_usd])).collect();
+    let sums: Vec<Value> = sums
+        .iter()
+        .map(|sum| json!([as_json(sum)["group"], sum.calls, sum.rows, sum.prompt_tokens, sum.cost_usd]))
+        .collect();
     assert_eq!(sums, [json!(["own", 1, 1, 5, 0.000_056_1]), json!(["a", 4, 2, 100, 0.0]), json!([null, 2, 1, 2, 0.0])]);
     for (by, group) in [(GroupBy::Conversation, json!(1)), (GroupBy::Day, json!("2026-03-02"))] {
         let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), by).await.unwrap();
@@ -295,7 +335,15 @@ pub(crate) async fn a_span_comes_back_as_it_came(world: World) {
          "started_at": "2026-11-22T07:15:09.582017+00:00"}]}]}"#;
     bot.store.ingest(bot.agent, SpanBatch::read(&Body::parse(text.as_bytes()).unwrap()).unwrap()).await.unwrap();
 
-    let found = bot.store.list_spans(bot.agent, SpanFilter { kind: Some("odd".to_owned()), ..SpanFilter::default() }, Extent::Page(page(1, 10))).await.unwrap();
+    let found = bot
+        .store
+        .list_spans(
+            bot.agent,
+            SpanFilter { kind: Some("odd".to_owned()), ..SpanFilter::default() },
+            Extent::Page(page(1, 10)),
+        )
+        .await
+        .unwrap();
     let row = &found.rows[0];
     assert_eq!((row.span_id.as_str(), row.status.as_str(), row.payload.is_none()), ("46e5e73d9914eecb", "unset", true));
     assert_eq!(row.attributes.as_str(), r#"{"b": [1, 2.0], "a": "x"}"#);
@@ -324,7 +372,8 @@ pub(crate) async fn a_trace_is_a_tree_even_of_circles_and_long_chains(world: Wor
     let chain: Vec<Value> = (0..5_001).map(|id| with_parent(id, id.checked_sub(1), "cd")).collect();
     bot.ingests(&one_block("chain", &chain)).await;
 
-    let trace: Value = serde_json::from_str(&bot.store.fetch_trace(bot.agent, "ab".to_owned()).await.unwrap().to_json()).unwrap();
+    let trace: Value =
+        serde_json::from_str(&bot.store.fetch_trace(bot.agent, "ab".to_owned()).await.unwrap().to_json()).unwrap();
     fn shape(nodes: &Value) -> Vec<Value> {
         nodes.as_array().unwrap().iter().map(|node| json!([node["span_id"], shape(&node["children"])])).collect()
     }
@@ -396,8 +445,9 @@ fn history(chance: &mut fastrand::Rng) -> Vec<Value> {
     for number in 0..turns {
         let id = format!("{number}0");
         let from = number * 100 + 1;
-        let messages: Vec<Value> =
-            (0..chance.i64(0..4)).map(|m| said(if m % 2 == 0 { "end_user" } else { "agent" }, &format!("m{number}.{m}"), from + m)).collect();
+        let messages: Vec<Value> = (0..chance.i64(0..4))
+            .map(|m| said(if m % 2 == 0 { "end_user" } else { "agent" }, &format!("m{number}.{m}"), from + m))
+            .collect();
         if chance.u8(..5) > 0 {
             spans.push(turn(&id, from, from + 50, chance.bool(), &messages));
         }
@@ -407,7 +457,13 @@ fn history(chance: &mut fastrand::Rng) -> Vec<Value> {
             spans.push(match chance.u8(..3) {
                 0 => llm(&child_id, inside, from + 10 + child, ["a", "b"][chance.usize(..2)], child),
                 1 => tool(&child_id, inside, from + 10 + child, ["x", "y"][chance.usize(..2)]),
-                _ => span(&child_id, ["button", "attachment", "conversation", "odd"][chance.usize(..4)], from + 10 + child, from + 11 + child, json!({})),
+                _ => span(
+                    &child_id,
+                    ["button", "attachment", "conversation", "odd"][chance.usize(..4)],
+                    from + 10 + child,
+                    from + 11 + child,
+                    json!({}),
+                ),
             });
         }
     }
