@@ -337,7 +337,7 @@ impl Projection<'_, '_> {
         for (at, said) in said {
             growth.add(&self.say(at, said)?);
         }
-        growth.usages += usage::book_calls(self.tx, self.agent, self.known.id, calls, self.created)?;
+        growth.usages += usage::book_calls(self.tx, self.agent, self.known.id, &calls, self.created)?;
         // Any span moves the beginning, so that it does not depend on the order in which they come.
         let began = spans.iter().map(|span| self.times(span).started_at).chain(said_first).min();
         let began = began.unwrap_or(self.known.started_at);

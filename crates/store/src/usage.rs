@@ -254,7 +254,7 @@ pub(crate) fn book_calls(
     tx: &Tx<'_>,
     agent: AgentId,
     conversation: ConversationId,
-    calls: Calls,
+    calls: &Calls,
     is_new: bool,
 ) -> Result<i64> {
     const STORED: &str = "select prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
