@@ -19,12 +19,16 @@
 use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::document::Document;
 use crate::{
-    Action, ActionLog, Attachment, AttachmentsStored, Builder, Button, Click, Conversation, ConversationAttachments,
-    ConversationRef, ConversationRow, Conversations, Deleted, Error, Feedback, Files, Marked, Message, NewConversation,
-    NewFeedback, NewMessage, Paged, Renamed, Result, Rows, TokenUsage, Update, Updated,
+    Action, ActionDefinition, ActionId, ActionLog, ActionUpdate, Attachment, AttachmentsStored, Builder, Button,
+    ButtonCount, ButtonRow, Click, Conversation, ConversationAttachments, ConversationRef, ConversationRow,
+    Conversations, Deleted, Error, Feedback, FeedbackId, FeedbackPage, FeedbackUpdate, Files, List, Listed, Marked,
+    Message, MessageId, NewAction, NewConversation, NewFeedback, NewMessage, NewTicket, Paged, Renamed, Result, Rows,
+    Ticket, TicketComment, TicketId, TicketUpdate, TokenUsage, Update, Updated, Vote,
 };
 
 /// The client: one agent's conversations, through one API key.
@@ -74,6 +78,41 @@ impl AgentSight {
         self.runtime.run(async move { client.download_attachment(&attachment).await })
     }
 
+    /// As [`crate::AgentSight::fetch_feedbacks`].
+    pub fn fetch_feedbacks(&self) -> List<Self, Feedback> {
+        self.client.fetch_feedbacks().with_client(self.clone())
+    }
+
+    /// As [`crate::AgentSight::fetch_tickets`].
+    pub fn fetch_tickets(&self) -> List<Self, Ticket> {
+        self.client.fetch_tickets().with_client(self.clone())
+    }
+
+    /// As [`crate::AgentSight::fetch_ticket_comments`].
+    pub fn fetch_ticket_comments(&self, ticket: impl Into<TicketId>) -> List<Self, TicketComment> {
+        self.client.fetch_ticket_comments(ticket).with_client(self.clone())
+    }
+
+    /// As [`crate::AgentSight::fetch_actions`].
+    pub fn fetch_actions(&self) -> List<Self, ActionDefinition> {
+        self.client.fetch_actions().with_client(self.clone())
+    }
+
+    /// As [`crate::AgentSight::fetch_buttons`].
+    pub fn fetch_buttons(&self) -> List<Self, ButtonRow> {
+        self.client.fetch_buttons().with_client(self.clone())
+    }
+
+    /// As [`crate::AgentSight::update_message_metadata`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn update_message_metadata(&self, message: impl Into<MessageId>, metadata: impl Serialize) -> Result<Message> {
+        let (client, message) = (self.client.clone(), message.into());
+        let metadata = Document::of("metadata", &metadata);
+        self.runtime.run(async move { client.put_message_metadata(message, metadata).await })
+    }
+
     /// As [`crate::AgentSight::conversation`].
     #[must_use]
     pub fn conversation(&self, conversation: impl Into<ConversationRef>) -> OneConversation {
@@ -106,6 +145,23 @@ same! { AgentSight:
     update_conversation(conversation: ConversationRef, update: Update) -> Updated;
     delete_conversation(conversation: ConversationRef) -> Deleted;
     submit_feedback(conversation: ConversationRef, feedback: NewFeedback) -> Feedback;
+    submit_agent_feedback(feedback: NewFeedback) -> Feedback;
+    vote(message: MessageId, vote: Vote) -> Feedback;
+    fetch_feedback(feedback: FeedbackId) -> Feedback;
+    update_feedback(feedback: FeedbackId, update: FeedbackUpdate) -> Feedback;
+    delete_feedback(feedback: FeedbackId) -> ();
+    create_ticket(new: NewTicket) -> Ticket;
+    fetch_ticket(ticket: TicketId) -> Ticket;
+    update_ticket(ticket: TicketId, update: TicketUpdate) -> Ticket;
+    delete_ticket(ticket: TicketId) -> ();
+    comment_ticket(ticket: TicketId, body: String) -> TicketComment;
+    create_action(new: NewAction) -> ActionDefinition;
+    fetch_action(action: ActionId) -> ActionDefinition;
+    update_action(action: ActionId, update: ActionUpdate) -> ActionDefinition;
+    fetch_action_logs(action: ActionId) -> Vec<ActionLog>;
+    fetch_button_stats() -> Vec<ButtonCount>;
+    fetch_button_stats_of(event: String) -> Vec<ButtonCount>;
+    fetch_message(message: MessageId) -> Message;
 }
 
 /// One conversation of a client: see [`AgentSight::conversation`].
@@ -171,6 +227,41 @@ impl Conversations<AgentSight> {
     pub fn stream_lean(self) -> RowsIter<ConversationRow> {
         let (conversations, runtime) = self.into_async();
         RowsIter { rows: Some(conversations.stream_lean()), runtime }
+    }
+}
+
+impl<T: Listed> List<AgentSight, T> {
+    fn into_async(self) -> (List<crate::AgentSight, T>, Arc<Runtime>) {
+        let AgentSight { client, runtime } = self.client.clone();
+        (self.with_client(client), runtime)
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] for a value that the server does not take, [`Error::NotFound`] for a
+    /// page past the last.
+    pub fn send(self) -> Result<Paged<T>> {
+        let (list, runtime) = self.into_async();
+        runtime.run(list.send())
+    }
+
+    /// All rows, page after page, each page asked for when it is needed.
+    #[must_use]
+    pub fn stream(self) -> RowsIter<T> {
+        let (list, runtime) = self.into_async();
+        RowsIter { rows: Some(list.stream()), runtime }
+    }
+}
+
+impl List<AgentSight, Feedback> {
+    /// One page, and how the matching rows are spread over the states of their tickets.
+    ///
+    /// # Errors
+    /// As [`List::send`].
+    pub fn send_counted(self) -> Result<FeedbackPage> {
+        let (list, runtime) = self.into_async();
+        runtime.run(list.send_counted())
     }
 }
 

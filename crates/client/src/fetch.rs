@@ -323,12 +323,20 @@ impl Conversations<AgentSight> {
     /// # Ok(()) }
     /// ```
     pub fn stream(self) -> Rows<Conversation> {
-        rows(self.client, self.wanted, Shape::Full, |row: &Conversation| row.id)
+        self.walk(Shape::Full, |row: &Conversation| row.id.0)
     }
 
     /// All rows without their transcripts, page after page.
     pub fn stream_lean(self) -> Rows<ConversationRow> {
-        rows(self.client, self.wanted, Shape::Lean, |row: &ConversationRow| row.id)
+        self.walk(Shape::Lean, |row: &ConversationRow| row.id.0)
+    }
+
+    fn walk<T: DeserializeOwned + Send + 'static>(self, shape: Shape, id: fn(&T) -> i64) -> Rows<T> {
+        let mut wanted = self.wanted;
+        wanted.page_size = wanted.page_size.or(Some(PAGE_ROWS));
+        let first = wanted.page.unwrap_or(1);
+        let query = move |page| Wanted { page: Some(page), ..wanted.clone() }.query(shape);
+        rows(self.client, LIST.to_owned(), first, Box::new(query), id)
     }
 }
 
@@ -409,34 +417,40 @@ impl<T> std::fmt::Debug for Rows<T> {
     }
 }
 
+/// The parameters of a page, by its number.
+pub(crate) type PageQuery = Box<dyn Fn(u32) -> Result<Vec<(String, String)>> + Send>;
+
 /// Where a walk over pages stands.
-struct Walk {
+struct Walk<T> {
     client: AgentSight,
-    wanted: Wanted,
-    shape: Shape,
+    path: String,
+    query: PageQuery,
     /// The page to ask for; none when the last was given.
     next: Option<u32>,
     first: u32,
     /// Ids on the page before.
-    given: HashSet<ConversationId>,
+    given: HashSet<i64>,
+    id: fn(&T) -> i64,
 }
 
-fn rows<T>(client: AgentSight, mut wanted: Wanted, shape: Shape, id: fn(&T) -> ConversationId) -> Rows<T>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    wanted.page_size = wanted.page_size.or(Some(PAGE_ROWS));
-    let first = wanted.page.unwrap_or(1);
-    let walk = Walk { client, wanted, shape, next: Some(first), first, given: HashSet::new() };
-    let pages = stream::try_unfold(walk, move |walk| walk.step(id));
+/// Rows of a list from page `first` on.
+pub(crate) fn rows<T: DeserializeOwned + Send + 'static>(
+    client: AgentSight,
+    path: String,
+    first: u32,
+    query: PageQuery,
+    id: fn(&T) -> i64,
+) -> Rows<T> {
+    let walk = Walk { client, path, query, next: Some(first), first, given: HashSet::new(), id };
+    let pages = stream::try_unfold(walk, Walk::step);
     Rows(Box::pin(pages.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten()))
 }
 
-impl Walk {
-    async fn step<T: DeserializeOwned>(mut self, id: fn(&T) -> ConversationId) -> Result<Option<(Vec<T>, Self)>> {
+impl<T: DeserializeOwned> Walk<T> {
+    async fn step(mut self) -> Result<Option<(Vec<T>, Self)>> {
         let Some(number) = self.next else { return Ok(None) };
-        self.wanted.page = Some(number);
-        let page: Paged<T> = match self.client.page(&self.wanted, self.shape).await {
+        let call = self.client.get(&self.path, &(self.query)(number)?)?;
+        let page: Paged<T> = match self.client.answer(call).await {
             // Rows that went away meanwhile took the last page with them.
             Err(Error::NotFound { .. }) if number > self.first => return Ok(None),
             answer => answer?,
@@ -445,9 +459,9 @@ impl Walk {
         let more = page.next.is_some() && number < page.total_pages && !page.results.is_empty();
         self.next = if more { number.checked_add(1) } else { None };
         // A newcomer at the front pushes rows onto the next page, where they would be given again.
-        let ids = page.results.iter().map(id).collect();
+        let ids = page.results.iter().map(self.id).collect();
         let before = std::mem::replace(&mut self.given, ids);
-        let rows = page.results.into_iter().filter(|row| !before.contains(&id(row))).collect();
+        let rows = page.results.into_iter().filter(|row| !before.contains(&(self.id)(row))).collect();
         Ok(Some((rows, self)))
     }
 }

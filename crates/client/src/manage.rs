@@ -81,7 +81,7 @@ impl AgentSight {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such conversation, [`Error::Validation`] for a comment
-    /// of more than 5 000 characters.
+    /// of more than 5 000 characters, [`Error::Input`] for an environment.
     ///
     /// ```no_run
     /// # async fn example() -> agentsight::Result<()> {
@@ -100,6 +100,9 @@ impl AgentSight {
     ) -> Result<Feedback> {
         // This route takes a name as it is.
         let (conversation, feedback) = (conversation.into(), feedback.into());
+        if feedback.environment.is_some() {
+            return Err(Error::Input("the environment of feedback on a conversation is the conversation's".to_owned()));
+        }
         let (id, name) = id_and_name(&conversation);
         let body = FeedbackBody {
             sentiment: feedback.sentiment,
@@ -217,22 +220,30 @@ impl Update {
 /// Feedback to be recorded; a bare [`Sentiment`] is one too.
 #[derive(Clone, Debug)]
 pub struct NewFeedback {
-    sentiment: Sentiment,
-    comment: Option<String>,
-    metadata: Option<Document>,
+    pub(crate) sentiment: Sentiment,
+    pub(crate) comment: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) metadata: Option<Document>,
 }
 
 impl NewFeedback {
     /// Feedback without a word.
     #[must_use]
     pub fn new(sentiment: Sentiment) -> Self {
-        Self { sentiment, comment: None, metadata: None }
+        Self { sentiment, comment: None, environment: None, metadata: None }
     }
 
     /// What the end user says, at most 5 000 characters.
     #[must_use]
     pub fn comment(mut self, comment: impl Into<String>) -> Self {
         self.comment = Some(comment.into()).filter(|comment| !comment.is_empty());
+        self
+    }
+
+    /// Slug of the environment that feedback on the agent is about; a conversation has its own.
+    #[must_use]
+    pub fn environment(mut self, slug: impl Into<String>) -> Self {
+        self.environment = Some(slug.into());
         self
     }
 

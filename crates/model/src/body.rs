@@ -73,6 +73,21 @@ impl<'a> Body<'a> {
         Ok(Self { fields, errors: FieldErrors::default() })
     }
 
+    /// Takes an object apart that is part of a body; `None` where it is no object.
+    #[must_use]
+    pub fn of(raw: &'a RawValue) -> Option<Self> {
+        let Fields(fields) = serde_json::from_str(raw.get()).ok()?;
+        Some(Self { fields, errors: FieldErrors::default() })
+    }
+
+    /// Reports every field that is not one of these.
+    pub fn refuse_unknown(&mut self, known: &[&str]) {
+        let (fields, errors) = (&self.fields, &mut self.errors);
+        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(&name.as_ref())) {
+            errors.add(name.to_string(), texts::UNKNOWN);
+        }
+    }
+
     /// The value of a field as it was written; `None` where it is missing, `null` included where present.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
@@ -166,6 +181,15 @@ impl<'a> Body<'a> {
             return None;
         }
         Some(JsonText::from_raw(raw))
+    }
+
+    /// The key of a row: an integer, or its decimal text. Anything else but null is reported.
+    pub fn integer(&mut self, name: &'static str) -> Option<i64> {
+        let key = self.key(name);
+        if key.is_none() && self.given(name).is_some() {
+            self.refuse(name, texts::NOT_INTEGER);
+        }
+        key
     }
 
     /// The key of a row: an integer, or its decimal text. Everything that SDK 0.0.x writes for

@@ -71,6 +71,42 @@ pub struct Order {
     pub descending: bool,
 }
 
+/// `ordering` of a list whose sort keys are columns of that name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortKeys(Vec<(&'static str, bool)>);
+
+impl SortKeys {
+    /// Reads the parameter; what is no sort key is ignored.
+    pub(crate) fn read(query: &Query, known: &'static [&'static str]) -> Self {
+        let keys = query.get("ordering").unwrap_or_default().split(',').map(str::trim).filter_map(|key| {
+            let (name, descending) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
+            known.iter().find(|known| **known == name).map(|name| (*name, descending))
+        });
+        Self(keys.take(known.len()).collect())
+    }
+
+    /// The keys in order, each with whether it falls; the newest first where none is given. The id is always among
+    /// them, so that pages do not overlap.
+    #[must_use]
+    pub fn or_newest(&self, newest: &'static str) -> Vec<(&'static str, bool)> {
+        self.or((newest, true))
+    }
+
+    /// The same with another order where none is given.
+    #[must_use]
+    pub fn or(&self, usual: (&'static str, bool)) -> Vec<(&'static str, bool)> {
+        let mut keys = self.0.clone();
+        if keys.is_empty() {
+            keys.push(usual);
+        }
+        if !keys.iter().any(|(key, _)| *key == "id") {
+            let falls = keys.first().is_some_and(|(_, falls)| *falls);
+            keys.push(("id", falls));
+        }
+        keys
+    }
+}
+
 /// What a list of conversations can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the wire's")]
@@ -159,7 +195,7 @@ impl Query {
         names
     }
 
-    fn flag(&self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
+    pub(crate) fn flag(&self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
         let value = self.get(name)?;
         let read = parse_bool(value);
         if read.is_none() {
@@ -168,7 +204,7 @@ impl Query {
         read
     }
 
-    fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
+    pub(crate) fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
         let value = self.get(name)?;
         let read = value.parse().ok();
         if read.is_none() {
@@ -177,7 +213,7 @@ impl Query {
         read
     }
 
-    fn choice<T: std::str::FromStr>(&self, name: &'static str, errors: &mut FieldErrors) -> Option<T> {
+    pub(crate) fn choice<T: std::str::FromStr>(&self, name: &'static str, errors: &mut FieldErrors) -> Option<T> {
         let value = self.get(name)?;
         let read = value.parse().ok();
         if read.is_none() {
@@ -186,7 +222,44 @@ impl Query {
         read
     }
 
-    fn owned(&self, name: &str) -> Option<String> {
+    /// A word of a closed list, or several where the parameter is repeated.
+    pub(crate) fn choices<T: std::str::FromStr + PartialEq>(
+        &self,
+        name: &'static str,
+        errors: &mut FieldErrors,
+    ) -> Vec<T> {
+        let mut choices = Vec::new();
+        for (_, value) in self.0.iter().filter(|(key, value)| key == name && !value.is_empty()) {
+            match value.parse() {
+                Ok(choice) if choices.contains(&choice) => {}
+                Ok(choice) => choices.push(choice),
+                Err(_) => errors.add(name, not_available(value)),
+            }
+        }
+        choices
+    }
+
+    /// The integer of a row; anything else is refused.
+    pub(crate) fn key(&self, name: &'static str, errors: &mut FieldErrors) -> Option<i64> {
+        let value = self.get(name)?;
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
+        if !digits {
+            errors.add(name, "Enter a whole number.");
+        }
+        // More digits than any key has: a key that no row bears.
+        digits.then(|| value.parse().unwrap_or(i64::MAX))
+    }
+
+    /// One of a fixed set of words.
+    pub(crate) fn word(&self, name: &'static str, words: &[&str], errors: &mut FieldErrors) -> Option<String> {
+        let value = self.get(name)?;
+        if !words.contains(&value) {
+            errors.add(name, not_available(value));
+        }
+        Some(value.to_owned())
+    }
+
+    pub(crate) fn owned(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
     }
 }
@@ -198,6 +271,16 @@ pub fn not_available(given: &str) -> String {
         "Select a valid choice. {} is not one of the available choices.",
         given.chars().take(100).collect::<String>()
     )
+}
+
+/// The words of `search`.
+pub(crate) fn words_of(query: &Query, errors: &mut FieldErrors) -> Vec<String> {
+    let words: Vec<String> =
+        query.get("search").map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
+    if words.len() > FILTER_TERMS {
+        errors.add("search", format!("Use at most {FILTER_TERMS} words."));
+    }
+    words
 }
 
 /// `true` or `false` of a parameter that takes a fixed set of words, an empty value being none of them.
@@ -242,11 +325,7 @@ impl ConversationFilter {
                 Vec::new()
             }
         };
-        let search: Vec<String> =
-            query.get("search").map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
-        if search.len() > FILTER_TERMS {
-            errors.add("search", format!("Use at most {FILTER_TERMS} words."));
-        }
+        let search = words_of(query, &mut errors);
         let filter = Self {
             conversation_id: query.owned("conversation_id"),
             customer_id: query.owned("customer_id"),

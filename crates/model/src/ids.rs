@@ -12,6 +12,12 @@ macro_rules! ids {
         #[serde(transparent)]
         pub struct $name(pub i64);
 
+        impl From<i64> for $name {
+            fn from(id: i64) -> Self {
+                Self(id)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -43,6 +49,10 @@ ids! {
     KeyId,
     /// One ticket.
     TicketId,
+    /// One span, as a row; its sender's own is the hexadecimal `span_id`.
+    SpanId,
+    /// One row of token usage.
+    UsageId,
 }
 
 /// What a caller may name a conversation by.

@@ -31,6 +31,12 @@ impl JsonText {
         RawValue::from_string(text).map(|raw| Self(Some(raw)))
     }
 
+    /// `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(RawValue::from_string("null".to_owned()).ok())
+    }
+
     /// Writes any value as a document.
     #[must_use]
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
@@ -70,6 +76,8 @@ impl PartialEq for JsonText {
         self.as_str() == other.as_str()
     }
 }
+
+impl Eq for JsonText {}
 
 impl Serialize for JsonText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

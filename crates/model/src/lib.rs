@@ -9,7 +9,9 @@
 //! | [`conversation`], [`message`], [`action`], [`button`], [`attachment`], [`feedback`], [`ticket`], [`usage`], [`agent`] | the entities in the shape in which they are answered |
 //! | [`body`] | reading a JSON body field by field, with errors by field name |
 //! | [`track`] | bodies of the tracking routes as domain writes |
+//! | [`span`] | spans, and what they tell of a conversation |
 //! | [`manage`] | bodies of the managing routes |
+//! | [`words`] | closed lists of words |
 //! | [`filter`], [`page`] | query parameters of lists, and the page envelope |
 //! | [`time`], [`json`], [`ids`], [`key`], [`limits`], [`refusal`] | what everything else is made of |
 
@@ -30,8 +32,10 @@ pub mod message;
 pub mod metadata;
 pub mod page;
 pub mod refusal;
+pub mod span;
 pub mod text;
 pub mod ticket;
 pub mod time;
 pub mod track;
 pub mod usage;
+pub mod words;

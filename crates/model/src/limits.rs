@@ -10,8 +10,25 @@ pub const METADATA_BYTES: usize = 256 * 1024;
 pub const ACTION_TEXT_BYTES: usize = 1024 * 1024;
 /// Characters of a feedback comment.
 pub const COMMENT_CHARS: usize = 5_000;
+/// Characters of the topic and the reason of a vote.
+pub const SLUG_CHARS: usize = 50;
+/// What people write about a ticket or an action: a comment, a description.
+pub const NOTE_BYTES: usize = 64 * 1024;
+/// Labels of one ticket.
+pub const TICKET_TAGS: usize = 100;
 /// A JSON body of any route but attachments.
 pub const JSON_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// A body of spans, decompressed.
+pub const SPANS_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Characters of a span's id; SDK 0.1.x and OpenTelemetry send 16.
+pub const SPAN_ID_CHARS: usize = 64;
+/// Blocks that a refused batch names (contract: ingest-v1 §3.1).
+pub const BLOCKS_NAMED: usize = 20;
+/// Spans that a refused block names.
+pub const SPAN_PROBLEMS_NAMED: usize = 20;
+/// Spans that one trace shows, the oldest of them (contract: reading §11.3).
+pub const TRACE_SPANS: usize = 5_000;
 
 /// Rows of one page at most; more is clamped, not refused.
 pub const PAGE_ROWS: u32 = 100;
@@ -21,6 +38,8 @@ pub const PAGE_ROWS_DEFAULT: u32 = 10;
 pub const FILTER_TERMS: usize = 32;
 /// Rows that `paginate=false` answers at most.
 pub const UNPAGED_ROWS: u64 = 10_000;
+/// Bytes of texts of a list without pages; what goes past them is cut.
+pub const UNPAGED_BYTES: usize = 32 * 1024 * 1024;
 /// Entries of a list of metadata keys or values.
 pub const METADATA_LIST: usize = 200;
 /// Newest conversations that a list of metadata keys looks at.

@@ -1,5 +1,9 @@
 //! Bodies of the managing routes (contract: managing).
 
+pub mod action;
+pub mod feedback;
+pub mod ticket;
+
 use crate::body::{Body, Length};
 use crate::conversation::present;
 use crate::ids::ConversationId;
@@ -196,6 +200,22 @@ impl Updated {
             metadata: update.metadata,
         }
     }
+}
+
+/// Reads the body of `PATCH /api/track/{id}/`: the whole new document.
+///
+/// # Errors
+/// A missing `metadata`, or one that is no object or too large.
+pub fn read_metadata(mut body: Body<'_>) -> Result<JsonText, Refusal> {
+    use crate::refusal::texts;
+    let metadata = body.object("metadata");
+    match body.raw("metadata") {
+        None => body.refuse("metadata", texts::REQUIRED),
+        Some(raw) if raw.get() == "null" => body.refuse("metadata", texts::NOT_OBJECT),
+        Some(_) => {}
+    }
+    body.finish()?;
+    Ok(metadata.unwrap_or_default())
 }
 
 #[cfg(test)]

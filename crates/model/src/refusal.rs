@@ -5,15 +5,23 @@ use std::borrow::Cow;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::span::BatchRefusal;
+
 /// A request that cannot be taken, in the shapes of the contract (README §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// 400 `{"field": ["message", …]}`.
     Fields(FieldErrors),
+    /// 400 `{"field": "message"}`: a few refusals have no list.
+    Bare(&'static str, Cow<'static, str>),
     /// 400 `{"detail": "…"}`: about the body as a whole.
     Detail(Cow<'static, str>),
     /// 400 `{"error": "…"}`: a few attachment refusals have this shape.
     Error(Cow<'static, str>),
+    /// 400 that names the bad blocks of a batch of spans.
+    Batch(Box<BatchRefusal>),
+    /// 403: nobody who has a key may do this.
+    Forbidden,
     /// 413 `{"detail": "…"}`, naming the limit that was passed.
     TooLarge(String),
 }
@@ -25,6 +33,12 @@ impl Refusal {
         let mut errors = FieldErrors::default();
         errors.add(field, message);
         Self::Fields(errors)
+    }
+
+    /// One message about one field, without a list around it.
+    #[must_use]
+    pub fn bare(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Bare(field, message.into())
     }
 }
 
@@ -83,6 +97,12 @@ pub mod texts {
     pub const NOT_OBJECT: &str = "Must be a JSON object.";
     /// A flag that is none.
     pub const NOT_BOOLEAN: &str = "Must be a valid boolean.";
+    /// A field that must be a list.
+    pub const NOT_LIST: &str = "Expected a list of items.";
+    /// A field that nobody knows, where none may be.
+    pub const UNKNOWN: &str = "Unknown field.";
+    /// A field whose value is fixed when the row is made.
+    pub const FIXED: &str = "This field cannot be changed.";
     /// A key that must be an integer.
     pub const NOT_INTEGER: &str = "A valid integer is required.";
 }

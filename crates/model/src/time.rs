@@ -36,6 +36,13 @@ impl Timestamp {
     pub fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
+
+    /// Its day in UTC: `2026-08-17`.
+    #[must_use]
+    pub fn date(self) -> String {
+        let text = self.to_string();
+        text.split('T').next().unwrap_or(&text).to_owned()
+    }
 }
 
 impl From<SystemTime> for Timestamp {

@@ -509,7 +509,8 @@ impl NewFeedback {
     }
 }
 
-fn required_sentiment(body: &mut Body<'_>) -> Sentiment {
+/// How feedback was meant; reported and neutral where it is missing or none.
+pub(crate) fn required_sentiment(body: &mut Body<'_>) -> Sentiment {
     let Some(raw) = body.raw("sentiment") else {
         body.refuse("sentiment", texts::REQUIRED);
         return Sentiment::Neutral;

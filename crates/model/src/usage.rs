@@ -1,6 +1,13 @@
 //! Tokens and what they cost.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::agent::normalise_slug;
+use crate::filter::{Query, SortKeys};
+use crate::ids::{ConversationId, UsageId};
+use crate::refusal::{FieldErrors, Refusal};
+use crate::time::Timestamp;
 
 /// Tokens by class. Zeros are left out of answers, except the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +48,18 @@ fn is_zero(n: &i64) -> bool {
 }
 
 impl TokenCounts {
+    /// Sets the total: reasoning and audio are parts of the other classes and are not added.
+    pub fn sum_up(&mut self) {
+        let billed = [
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.embedding_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+        ];
+        self.total_tokens = billed.into_iter().fold(0, i64::saturating_add);
+    }
+
     /// Adds another's counts to these.
     pub fn add(&mut self, other: &Self) {
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
@@ -53,6 +72,13 @@ impl TokenCounts {
         self.audio_output_tokens = self.audio_output_tokens.saturating_add(other.audio_output_tokens);
         self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
     }
+}
+
+/// Units of 0.00000001 US dollars in an amount that a sender gave; 0 for what is no amount.
+#[must_use]
+pub fn units_of_dollars(dollars: f64) -> i64 {
+    let units = (dollars * 1e8).round();
+    if (0.0..=9e15).contains(&units) { units as i64 } else { 0 }
 }
 
 /// Money, as a decimal text with eight places.
@@ -85,6 +111,264 @@ pub struct ModelUsage {
     /// Its tokens, beside the other keys.
     #[serde(flatten)]
     pub counts: TokenCounts,
+}
+
+/// One row of `GET /api/token-usage/`: what a turn used of a model (contract: reading §10.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Usage {
+    /// Our key.
+    pub id: UsageId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The sender's name for it.
+    pub conversation_id: String,
+    /// Slug of its environment.
+    pub environment: String,
+    /// `span_id` of the turn; null for calls outside one.
+    pub turn_id: Option<String>,
+    /// The model that answered; null when unknown.
+    pub model: Option<String>,
+    /// Its tokens, zeros included, beside the other keys.
+    #[serde(flatten)]
+    pub counts: AllCounts,
+    /// US dollars with eight places; 0 means unknown where the source is `unpriced`.
+    pub cost_usd: Cost,
+    /// What the sender said.
+    pub cost_usd_reported: Cost,
+    /// `backend`, `reported` or `unpriced`.
+    pub cost_source: String,
+    /// Calls that it sums up.
+    pub calls: i64,
+    /// Those whose usage was never reported.
+    pub unreported_calls: i64,
+    /// The turn broke off.
+    pub incomplete: bool,
+    /// `error`, `abandoned`, `deadline`, `shutdown`, else null.
+    pub incomplete_reason: Option<String>,
+    /// The turn's start.
+    pub started_at: Timestamp,
+    /// The turn's end.
+    pub ended_at: Timestamp,
+}
+
+/// Tokens by class, each of them there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct AllCounts(pub TokenCounts);
+
+impl Serialize for AllCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts = &self.0;
+        let mut map = serializer.serialize_map(Some(9))?;
+        map.serialize_entry("prompt_tokens", &counts.prompt_tokens)?;
+        map.serialize_entry("completion_tokens", &counts.completion_tokens)?;
+        map.serialize_entry("embedding_tokens", &counts.embedding_tokens)?;
+        map.serialize_entry("cache_read_tokens", &counts.cache_read_tokens)?;
+        map.serialize_entry("cache_write_tokens", &counts.cache_write_tokens)?;
+        map.serialize_entry("reasoning_tokens", &counts.reasoning_tokens)?;
+        map.serialize_entry("audio_input_tokens", &counts.audio_input_tokens)?;
+        map.serialize_entry("audio_output_tokens", &counts.audio_output_tokens)?;
+        map.serialize_entry("total_tokens", &counts.total_tokens)?;
+        map.end()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for AllCounts {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        TokenCounts::schema()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for AllCounts {}
+
+/// Which rows of usage are wanted; all that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UsageFilter {
+    /// Exact.
+    pub model: Option<String>,
+    /// Our key of the conversation.
+    pub conversation: Option<i64>,
+    /// The sender's name for it, exact.
+    pub conversation_id: Option<String>,
+    /// `span_id` of the turn.
+    pub turn_id: Option<String>,
+    /// Slug of the conversation's environment.
+    pub environment: Option<String>,
+    /// `backend`, `reported`, `unpriced`.
+    pub cost_source: Option<String>,
+    /// Whether the turn broke off.
+    pub incomplete: Option<bool>,
+    /// Inclusive.
+    pub started_at_after: Option<Timestamp>,
+    /// Inclusive.
+    pub started_at_before: Option<Timestamp>,
+    /// Newest first when empty.
+    pub ordering: SortKeys,
+}
+
+/// What rows of usage may be ordered by.
+const SORT_KEYS: &[&str] = &["started_at", "ended_at", "total_tokens", "cost_usd", "id"];
+
+/// Parameters of the filter.
+macro_rules! usage_parameters {
+    ($($more:literal),*) => {
+        &["model", "conversation", "conversation_id", "turn_id", "environment", "cost_source", "incomplete",
+          "started_at_after", "started_at_before", $($more),*]
+    };
+}
+/// Every parameter that the list reads.
+pub const USAGE_PARAMETERS: &[&str] = usage_parameters!("ordering", "page", "page_size", "paginate");
+/// Every parameter that the summary reads.
+pub const SUMMARY_PARAMETERS: &[&str] = usage_parameters!("group_by", "currency");
+
+impl UsageFilter {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// Every parameter whose value cannot be read. The slug is checked against the agent's by the store.
+    pub fn read(query: &Query) -> Result<Self, Refusal> {
+        let mut errors = FieldErrors::default();
+        let filter = Self {
+            model: query.owned("model"),
+            conversation: query.key("conversation", &mut errors),
+            conversation_id: query.owned("conversation_id"),
+            turn_id: query.owned("turn_id").map(|id| id.to_ascii_lowercase()),
+            environment: query.get("environment").and_then(normalise_slug),
+            cost_source: query.word("cost_source", &["backend", "reported", "unpriced"], &mut errors),
+            incomplete: query.flag("incomplete", &mut errors),
+            started_at_after: query.timestamp("started_at_after", &mut errors),
+            started_at_before: query.timestamp("started_at_before", &mut errors),
+            ordering: SortKeys::read(query, SORT_KEYS),
+        };
+        errors.into_result()?;
+        Ok(filter)
+    }
+}
+
+/// By what a summary is grouped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The model's id.
+    #[default]
+    Model,
+    /// Our key of the conversation.
+    Conversation,
+    /// The day, in UTC, on which the turn began.
+    Day,
+}
+
+impl GroupBy {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Conversation => "conversation",
+            Self::Day => "day",
+        }
+    }
+
+    /// Reads `group_by`.
+    ///
+    /// # Errors
+    /// 400 with the words that it takes.
+    pub fn read(query: &Query) -> Result<Self, Refusal> {
+        match query.get("group_by") {
+            None => Ok(Self::default()),
+            Some(word) => [Self::Model, Self::Conversation, Self::Day]
+                .into_iter()
+                .find(|by| by.as_str() == word)
+                .ok_or_else(|| Refusal::bare("group_by", "Must be one of: model, conversation, day.")),
+        }
+    }
+}
+
+/// In what a summary is asked to show costs; dollars are always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Currency {
+    /// US dollars.
+    #[default]
+    Usd,
+    /// Euros, where a rate is on file.
+    Eur,
+}
+
+impl Currency {
+    /// As it stands in an answer.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usd => "USD",
+            Self::Eur => "EUR",
+        }
+    }
+
+    /// Reads `currency`.
+    ///
+    /// # Errors
+    /// 400 with the words that it takes.
+    pub fn read(query: &Query) -> Result<Self, Refusal> {
+        match query.get("currency").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("usd") => Ok(Self::Usd),
+            Some("eur") => Ok(Self::Eur),
+            Some(_) => Err(Refusal::bare("currency", "Must be one of: usd, eur.")),
+        }
+    }
+}
+
+/// `GET /api/token-usage/summary/`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageGroups {
+    /// `model`, `conversation` or `day`.
+    pub group_by: String,
+    /// `USD` or `EUR`.
+    pub currency: String,
+    /// The dearest first.
+    pub results: Vec<UsageGroup>,
+}
+
+/// One group of a summary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageGroup {
+    /// The model, the conversation's integer, or the day; null for an unknown model.
+    pub group: Option<GroupKey>,
+    /// Calls.
+    pub calls: i64,
+    /// Rows that were summed up.
+    pub rows: i64,
+    /// Input without cache reads and writes.
+    pub prompt_tokens: i64,
+    /// Output.
+    pub completion_tokens: i64,
+    /// Embedded text.
+    pub embedding_tokens: i64,
+    /// Input read from a cache.
+    pub cache_read_tokens: i64,
+    /// Input written to a cache.
+    pub cache_write_tokens: i64,
+    /// All of them.
+    pub total_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Euros; there only where a rate is on file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_eur: Option<f64>,
+}
+
+/// What a group of a summary is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum GroupKey {
+    /// A conversation.
+    Number(i64),
+    /// A model or a day.
+    Text(String),
 }
 
 /// Counters that a process of SDK 0.0.x posted: cumulative over its life (contract: tracking-v0 §5.4).
@@ -140,7 +424,8 @@ impl PostedCounters {
     pub const ZERO: Self = Self { prompt: 0, completion: 0, embedding: 0, total: 0 };
 }
 
-fn whole(value: &serde_json::Value) -> Option<i64> {
+/// A count of tokens; `None` for what is none.
+pub(crate) fn whole(value: &serde_json::Value) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_f64().filter(|n| (0.0..=9e15).contains(n)).map(|n| n as i64));
     number.filter(|n| *n >= 0)
 }

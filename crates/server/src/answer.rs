@@ -29,9 +29,21 @@ fn with_body(status: StatusCode, bytes: Vec<u8>) -> Response {
     response
 }
 
+/// 200 with JSON that is written already.
+pub(crate) fn json_text(text: String) -> Response {
+    with_body(StatusCode::OK, text.into_bytes())
+}
+
 /// 200 with a JSON body.
 pub(crate) fn ok<T: Serialize + ?Sized>(value: &T) -> Response {
     json(StatusCode::OK, value)
+}
+
+/// 204: done, and nothing to say of it.
+pub(crate) fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 /// 201 for a row that was made, 200 for one that was there.

@@ -62,6 +62,8 @@ pub(crate) struct Reader {
 pub(crate) struct Writer {
     /// The one agent that it writes for.
     pub(crate) agent: AgentId,
+    /// Who it is.
+    pub(crate) identity: Identity,
 }
 
 async fn identify(parts: &Parts, app: &App, plane: Plane) -> Result<Identity, ApiError> {
@@ -112,6 +114,6 @@ impl FromRequestParts<App> for Writer {
             return Err(ApiError::Forbidden(NO_PERMISSION));
         }
         app.throttle.admit(identity.key, Plane::Write, app.config.writes_per_minute)?;
-        Ok(Self { agent: identity.agent })
+        Ok(Self { agent: identity.agent, identity })
     }
 }

@@ -17,14 +17,25 @@ use crate::error::{ApiError, Result};
 
 /// A whole JSON body of a route without files.
 pub(crate) async fn json_body(app: &App, request: Request) -> Result<Bytes> {
+    refuse_encoding(&request)?;
     collect(app, request, JSON_BODY_BYTES, |limit| format!("Request body is too large: at most {limit} bytes.")).await
 }
 
-async fn collect(app: &App, request: Request, limit: usize, too_large: impl Fn(usize) -> String) -> Result<Bytes> {
+fn refuse_encoding(request: &Request) -> Result<()> {
     let encoding = request.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(ApiError::Unsupported("This route takes no Content-Encoding."));
     }
+    Ok(())
+}
+
+/// A whole body as it was sent, within a limit and the time that one may take.
+pub(crate) async fn collect(
+    app: &App,
+    request: Request,
+    limit: usize,
+    too_large: impl Fn(usize) -> String,
+) -> Result<Bytes> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::TooLarge(too_large(limit)));
@@ -54,6 +65,7 @@ pub(crate) enum Upload {
 
 /// Takes in a request of the attachments route.
 pub(crate) async fn upload(app: &App, request: Request) -> Result<Upload> {
+    refuse_encoding(&request)?;
     let limits = app.config.attachments;
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();

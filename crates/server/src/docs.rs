@@ -18,10 +18,18 @@ use crate::{App, files, health, managing, metrics, reading, tracking};
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
         tracking::conversation, tracking::message, tracking::action, tracking::click, tracking::attachments, tracking::feedback,
+        tracking::spans::ingest,
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
-        reading::messages::fetch,
-        managing::mark, managing::rename, managing::update, managing::delete, managing::delete_plain,
+        reading::messages::fetch, reading::spans::list, reading::spans::fetch, reading::spans::trace,
+        reading::usage::list, reading::usage::summary,
+        reading::feedbacks::list, reading::feedbacks::fetch, reading::tickets::list, reading::tickets::fetch, reading::tickets::comments,
+        reading::actions::list, reading::actions::fetch, reading::actions::logs, reading::buttons::list, reading::buttons::stats,
+        managing::conversations::mark, managing::conversations::rename, managing::conversations::update,
+        managing::conversations::delete, managing::conversations::delete_plain, managing::messages::update,
+        managing::feedbacks::create, managing::feedbacks::update, managing::feedbacks::delete,
+        managing::tickets::create, managing::tickets::update, managing::tickets::delete, managing::tickets::comment,
+        managing::actions::create, managing::actions::update,
         files::download, health::alive, health::ready, metrics::show,
     ),
     components(schemas(agentsight_model::conversation::ConversationRow)),
@@ -127,8 +135,12 @@ pub(crate) struct FieldMessages(std::collections::HashMap<String, serde_json::Va
 /// Bodies and parameters as callers write them. The handlers read them more leniently.
 #[expect(dead_code, reason = "read by the document only")]
 pub(crate) mod schemas {
+    use agentsight_model::action::Action;
+    use agentsight_model::button::ButtonRow;
     use agentsight_model::conversation::{Conversation, ConversationRow};
+    use agentsight_model::feedback::{Feedback, FeedbackPage};
     use agentsight_model::page::Paged;
+    use agentsight_model::ticket::{Ticket, TicketComment};
     use utoipa::openapi::schema::AnyOfBuilder;
     use utoipa::openapi::{RefOr, Schema};
     use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -156,6 +168,250 @@ pub(crate) mod schemas {
             Conversation::schemas(schemas);
             ConversationRow::schemas(schemas);
         }
+    }
+
+    /// What a list answers: a page, or with `paginate=false` the bare rows.
+    macro_rules! lists {
+        ($($list:ident: $page:ty, $row:ty;)*) => {$(
+            pub(crate) struct $list;
+
+            impl PartialSchema for $list {
+                fn schema() -> RefOr<Schema> {
+                    let shapes = AnyOfBuilder::new().item(<$page>::schema()).item(Vec::<$row>::schema());
+                    Schema::from(shapes.build()).into()
+                }
+            }
+
+            impl ToSchema for $list {
+                fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                    schemas.push((<$row>::name().into_owned(), <$row>::schema()));
+                    <$page>::schemas(schemas);
+                    <$row>::schemas(schemas);
+                }
+            }
+        )*};
+    }
+
+    lists! {
+        FeedbackList: FeedbackPage, Feedback;
+        TicketList: Paged<Ticket>, Ticket;
+        CommentList: Paged<TicketComment>, TicketComment;
+        ActionList: Paged<Action>, Action;
+        ButtonList: Paged<ButtonRow>, ButtonRow;
+    }
+
+    /// Feedback of one of three kinds.
+    #[derive(ToSchema)]
+    pub(crate) struct FeedbackPostIn {
+        /// `conversation`, `agent` or `message`
+        kind: String,
+        /// `positive`, `neutral` or `negative`
+        sentiment: String,
+        /// At most 5 000 characters.
+        comment: Option<String>,
+        /// Kind `conversation`: the sender's name for it; this or `conversation` is needed.
+        conversation_id: Option<String>,
+        /// Kind `conversation`: our integer.
+        conversation: Option<i64>,
+        /// Kind `agent`: the key's own agent.
+        agent: Option<i64>,
+        /// Kind `agent`: slug of an environment.
+        environment: Option<String>,
+        /// Kind `message`: our integer of the message.
+        message: Option<i64>,
+        /// Kind `message`: a word of your own, at most 50 characters.
+        topic: Option<String>,
+        /// Kind `message`: a word of your own, at most 50 characters.
+        reason: Option<String>,
+        #[schema(value_type = Option<Object>)]
+        metadata: Option<serde_json::Value>,
+    }
+
+    /// Fields to change; null clears.
+    #[derive(ToSchema)]
+    pub(crate) struct FeedbackChangeIn {
+        /// `positive`, `neutral` or `negative`
+        sentiment: Option<String>,
+        comment: Option<String>,
+        /// Kind `agent` only.
+        environment: Option<String>,
+        /// Kind `message` only.
+        topic: Option<String>,
+        /// Kind `message` only.
+        reason: Option<String>,
+    }
+
+    /// A ticket.
+    #[derive(ToSchema)]
+    pub(crate) struct TicketIn {
+        /// 1–255 characters, trimmed.
+        title: String,
+        /// `backlog`, `open` (when absent), `in_progress`, `in_review`, `done` or `closed`
+        status: Option<String>,
+        /// `low`, `medium` or `high`
+        priority: Option<String>,
+        tags: Option<Vec<String>>,
+        /// Slug of the environment in which the problem was seen; `production` when absent.
+        environment: Option<String>,
+        /// Our integer of the conversation; unlike the filter of that name.
+        conversation_id: Option<i64>,
+        /// Feedback that has no ticket yet; its conversation is the ticket's where none is given.
+        feedback_id: Option<i64>,
+    }
+
+    /// Fields to change.
+    #[derive(ToSchema)]
+    pub(crate) struct TicketChangeIn {
+        title: Option<String>,
+        /// `backlog`, `open`, `in_progress`, `in_review`, `done` or `closed`
+        status: Option<String>,
+        /// `low`, `medium` or `high`; null clears.
+        priority: Option<String>,
+        tags: Option<Vec<String>>,
+    }
+
+    /// A comment.
+    #[derive(ToSchema)]
+    pub(crate) struct CommentIn {
+        body: String,
+    }
+
+    /// An action.
+    #[derive(ToSchema)]
+    pub(crate) struct ActionDefinitionIn {
+        /// 1–255 characters, unique per agent, case-sensitive.
+        name: String,
+        /// The name when absent.
+        display_name: Option<String>,
+        description: Option<String>,
+    }
+
+    /// Fields to change.
+    #[derive(ToSchema)]
+    pub(crate) struct ActionChangeIn {
+        name: Option<String>,
+        display_name: Option<String>,
+        description: Option<String>,
+    }
+
+    /// The whole new document.
+    #[derive(ToSchema)]
+    pub(crate) struct MessageMetadataIn {
+        #[schema(value_type = Object)]
+        metadata: serde_json::Value,
+    }
+
+    /// Filters of the list of feedback; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct FeedbackQuery {
+        /// `conversation`, `agent` or `message`
+        kind: Option<String>,
+        /// `positive`, `neutral` or `negative`
+        sentiment: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name for it, exact; votes on its messages included.
+        conversation_id: Option<String>,
+        /// Our integer of the message.
+        message: Option<i64>,
+        topic: Option<String>,
+        reason: Option<String>,
+        category: Option<String>,
+        /// The key's own agent.
+        agent: Option<i64>,
+        /// A signed-in person.
+        user: Option<i64>,
+        /// Slug of an environment; `prod` and `dev` are read as written out.
+        environment: Option<String>,
+        /// The same as `environment`.
+        env: Option<String>,
+        has_comment: Option<bool>,
+        /// Substring, case ignored, in any script.
+        comment_contains: Option<String>,
+        /// Inclusive.
+        created_at_after: Option<String>,
+        /// Inclusive.
+        created_at_before: Option<String>,
+        /// Only feedback that became a ticket, and with it.
+        include_tickets: Option<bool>,
+        /// With `include_tickets` only.
+        has_ticket: Option<bool>,
+        /// With `include_tickets` only; may be repeated: any of them.
+        ticket_status: Option<Vec<String>>,
+        /// Words that must each occur in the comment, topic, reason, category or the conversation's name.
+        search: Option<String>,
+    }
+
+    /// Filters of the list of tickets; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct TicketQuery {
+        /// May be repeated: any of them.
+        status: Option<Vec<String>>,
+        /// `low`, `medium` or `high`
+        priority: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name for it, exact.
+        conversation_id: Option<String>,
+        has_conversation: Option<bool>,
+        has_feedback: Option<bool>,
+        /// With commas between them: any of them.
+        tags: Option<String>,
+        /// Inclusive.
+        created_at_after: Option<String>,
+        /// Inclusive.
+        created_at_before: Option<String>,
+        /// Inclusive.
+        updated_at_after: Option<String>,
+        /// Inclusive.
+        updated_at_before: Option<String>,
+        /// Words that must each occur in the title, case ignored.
+        search: Option<String>,
+    }
+
+    /// Filters of the list of actions; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct ActionQuery {
+        /// Exact.
+        name: Option<String>,
+        /// Substring, case ignored.
+        #[param(rename = "name__icontains")]
+        name_contains: Option<String>,
+        /// Substring, case ignored.
+        display_name: Option<String>,
+        /// Words that must each occur in the name, the label or the description.
+        search: Option<String>,
+    }
+
+    /// Filters of the list of clicks; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct ButtonQuery {
+        /// Exact.
+        button_event: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name for it, exact.
+        conversation_id: Option<String>,
+        /// Inclusive.
+        timestamp_after: Option<String>,
+        /// Inclusive.
+        timestamp_before: Option<String>,
+    }
+
+    /// What a list of one order takes.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct BarePageQuery {
+        /// 1-based, or `last`.
+        page: Option<String>,
+        /// 1 to 100.
+        page_size: Option<u32>,
+        /// `false`: all rows, bare, up to 10 000.
+        paginate: Option<bool>,
     }
 
     /// A conversation to get or make.
@@ -300,6 +556,149 @@ pub(crate) mod schemas {
         language: Option<String>,
         #[schema(value_type = Option<Object>)]
         metadata: Option<serde_json::Value>,
+    }
+
+    /// What every list takes.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct PageQuery {
+        /// 1-based, or `last`.
+        page: Option<String>,
+        /// 1 to 100.
+        page_size: Option<u32>,
+        /// `false`: all rows, bare, up to 10 000.
+        paginate: Option<bool>,
+        /// Sort keys with commas between them, each with a `-` before it to turn it around.
+        ordering: Option<String>,
+    }
+
+    /// Filters of the list of spans; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct SpanQuery {
+        /// Exact: `turn`, `llm`, `tool`, …
+        kind: Option<String>,
+        /// `ok`, `error`, `unset`
+        status: Option<String>,
+        /// Exact.
+        name: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name of the conversation, exact.
+        conversation_id: Option<String>,
+        trace_id: Option<String>,
+        span_id: Option<String>,
+        parent_span_id: Option<String>,
+        /// Slug of the conversation's environment.
+        environment: Option<String>,
+        /// Inclusive.
+        started_at_after: Option<String>,
+        /// Inclusive.
+        started_at_before: Option<String>,
+        /// `started_at`, `ended_at`, `duration_ms`, `id`
+        ordering: Option<String>,
+        /// 1-based, or `last`.
+        page: Option<String>,
+        /// 1 to 100.
+        page_size: Option<u32>,
+    }
+
+    /// Filters of token usage; all that are given must hold.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct UsageQuery {
+        /// Exact.
+        model: Option<String>,
+        /// Our integer of the conversation.
+        conversation: Option<i64>,
+        /// The sender's name of the conversation, exact.
+        conversation_id: Option<String>,
+        turn_id: Option<String>,
+        /// Slug of the conversation's environment.
+        environment: Option<String>,
+        /// `backend`, `reported` or `unpriced`
+        cost_source: Option<String>,
+        incomplete: Option<bool>,
+        /// Inclusive.
+        started_at_after: Option<String>,
+        /// Inclusive.
+        started_at_before: Option<String>,
+    }
+
+    /// How usage is summed up.
+    #[derive(IntoParams)]
+    #[into_params(parameter_in = Query)]
+    pub(crate) struct SummaryQuery {
+        /// `model`, `conversation` or `day`; by model when absent.
+        group_by: Option<String>,
+        /// `usd` or `eur`; dollars are always there.
+        currency: Option<String>,
+    }
+
+    /// Spans of a trace, each within its parent.
+    #[derive(ToSchema)]
+    #[schema(as = TraceTree)]
+    pub(crate) struct TraceTree {
+        trace_id: String,
+        /// Spans in the tree.
+        span_count: u64,
+        /// There are more than a tree shows.
+        truncated: bool,
+        /// Each a whole span, with its `children` beside its own keys.
+        roots: Vec<serde_json::Value>,
+    }
+
+    /// A batch of spans.
+    #[derive(ToSchema)]
+    #[schema(as = Spans)]
+    pub(crate) struct SpansIn {
+        /// Name and version of the sender.
+        sdk: Option<serde_json::Value>,
+        conversations: Vec<SpanBlockIn>,
+    }
+
+    /// Spans of one conversation, and what is said of it: what is given replaces what is there.
+    #[derive(ToSchema)]
+    #[schema(as = SpanBlock)]
+    pub(crate) struct SpanBlockIn {
+        #[schema(min_length = 1, max_length = 255)]
+        conversation_id: String,
+        spans: Vec<SpanIn>,
+        #[schema(max_length = 255)]
+        name: Option<String>,
+        #[schema(max_length = 255)]
+        customer_id: Option<String>,
+        customer_ip_address: Option<String>,
+        #[schema(max_length = 255)]
+        device: Option<String>,
+        #[schema(max_length = 255)]
+        source: Option<String>,
+        #[schema(max_length = 255)]
+        language: Option<String>,
+        /// Slug of an environment; `prod` and `dev` are read as written out.
+        environment: Option<String>,
+        /// `{}` clears it.
+        metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    }
+
+    /// One span, with whatever else it holds.
+    #[derive(ToSchema)]
+    #[schema(as = NewSpan)]
+    pub(crate) struct SpanIn {
+        #[schema(min_length = 1, max_length = 64)]
+        span_id: String,
+        trace_id: Option<String>,
+        parent_span_id: Option<String>,
+        /// `turn`, `llm`, `tool`, `task`, `button`, `attachment`, `conversation`, or any other
+        kind: Option<String>,
+        name: Option<String>,
+        started_at: Option<String>,
+        ended_at: Option<String>,
+        duration_ms: Option<f64>,
+        /// `ok`, `error`, `unset`
+        status: Option<String>,
+        attributes: Option<serde_json::Map<String, serde_json::Value>>,
+        events: Option<Vec<serde_json::Value>>,
     }
 
     /// Filters of a list; all that are given must hold.

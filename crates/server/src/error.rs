@@ -24,6 +24,8 @@ pub(crate) enum ApiError {
     NotFound,
     /// 429; the seconds are also in the header.
     Throttled { seconds: u64 },
+    /// 500: our own failure, already logged.
+    Failed,
     /// 408: the body did not arrive in time.
     Slow,
     /// 413 with a text that names the limit.
@@ -63,7 +65,10 @@ pub(crate) fn detail(status: StatusCode, text: impl Into<Cow<'static, str>>) -> 
     json(status, &Detail { detail: text.into() })
 }
 
-/// 403 of a read key on a write route.
+/// 500.
+const FAILED: &str = "The server failed to do this; its log says why.";
+
+/// 403 of a read key on a write route, and of what no key may do.
 pub(crate) const NO_PERMISSION: &str = "You do not have permission to perform this action.";
 
 impl IntoResponse for ApiError {
@@ -80,6 +85,7 @@ impl IntoResponse for ApiError {
                 let text = format!("Request was throttled. Expected available in {seconds} seconds.");
                 retry_after(detail(StatusCode::TOO_MANY_REQUESTS, text), seconds)
             }
+            Self::Failed => detail(StatusCode::INTERNAL_SERVER_ERROR, FAILED),
             Self::Slow => detail(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
             Self::TooLarge(text) => detail(StatusCode::PAYLOAD_TOO_LARGE, text),
             Self::Unsupported(text) => detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
@@ -92,8 +98,11 @@ impl IntoResponse for ApiError {
 fn refused(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Fields(errors) => json(StatusCode::BAD_REQUEST, &errors),
+        Refusal::Bare(field, text) => json(StatusCode::BAD_REQUEST, &serde_json::json!({ field: text })),
+        Refusal::Batch(batch) => json(StatusCode::BAD_REQUEST, &batch),
         Refusal::Detail(text) => detail(StatusCode::BAD_REQUEST, text),
         Refusal::Error(text) => json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": text })),
+        Refusal::Forbidden => detail(StatusCode::FORBIDDEN, NO_PERMISSION),
         Refusal::TooLarge(text) => detail(StatusCode::PAYLOAD_TOO_LARGE, text),
     }
 }
@@ -141,7 +150,7 @@ fn stored(error: &Error) -> Response {
         Error::Refused(refusal) => refused(refusal.clone()),
         Error::Damaged { .. } | Error::Lost { .. } | Error::Open(_) | Error::Engine(_) => {
             tracing::error!(%error, "a request failed");
-            detail(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to do this; its log says why.")
+            detail(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
         }
     }
 }

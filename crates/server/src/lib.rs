@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) throttle: throttle::Throttle,
     /// Requests that carry files at once: each may hold the largest request in memory.
     pub(crate) uploads: tokio::sync::Semaphore,
+    /// Room for bodies of spans.
+    pub(crate) spans: tokio::sync::Semaphore,
 }
 
 /// What every handler holds: a handle on [`Shared`].
@@ -107,6 +109,7 @@ impl Server {
             metrics: metrics::Metrics::default(),
             throttle: throttle::Throttle::default(),
             uploads: tokio::sync::Semaphore::new(UPLOADS),
+            spans: tokio::sync::Semaphore::new(tracking::spans::SPANS_ROOM),
         }))))
     }
 

@@ -270,7 +270,8 @@ impl Store {
                 agent_name: name.ok_or(Error::NotFound(Missing::Row))?,
                 role,
                 environments: environments(reader, agent)?,
-                capabilities: Vec::new(),
+                // Without it SDK 0.1.x never compresses.
+                capabilities: vec!["gzip-ingest".to_owned()],
             })
         };
         self.engine.read_now(read).await

@@ -242,6 +242,7 @@ fn attach_feedback(agent: AgentId, row: &Row<'_>, whole: &mut [Conversation]) ->
     // Its environment is derived from the conversation (contract: managing §2).
     feedback.conversation_id = Some(conversation.conversation_id.clone());
     feedback.environment = Some(conversation.environment.clone());
+    feedback.environment_id = Some(conversation.environment_id);
     match feedback.message {
         None => conversation.feedbacks.push(feedback),
         Some(id) => {
@@ -289,6 +290,12 @@ fn known_by_name(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Opti
     reader.one(known_by!("conversation_id"), params![agent, name], known)
 }
 
+/// The key of a conversation by the sender's name, in the trash or not: one, or none.
+pub(crate) fn id_of(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Vec<i64>> {
+    const BY_NAME: &str = "select id from conversations where agent_id = ?1 and conversation_id = ?2";
+    reader.all(BY_NAME, params![agent, name], |row| row.int(0))
+}
+
 macro_rules! lock_by {
     ($column:literal) => {
         concat!("select id from conversations where agent_id = ?1 and ", $column, " = ?2")
@@ -303,6 +310,16 @@ pub(crate) fn lock_by_id(tx: &Tx<'_>, agent: AgentId, id: ConversationId) -> Res
 /// The same by the sender's name for it.
 pub(crate) fn lock_by_name(tx: &Tx<'_>, agent: AgentId, name: &str) -> Result<()> {
     tx.lock(lock_by!("conversation_id"), params![agent, name])
+}
+
+/// Keeps other nodes from the conversation of a message until the commit; `None` where there is no such message.
+pub(crate) fn lock_by_message(tx: &Tx<'_>, agent: AgentId, message: MessageId) -> Result<Option<ConversationId>> {
+    const CONVERSATION_OF: &str = "select conversation from messages where agent_id = ?1 and id = ?2";
+    let found = tx.one(CONVERSATION_OF, params![agent, message], |row| row.int(0).map(ConversationId))?;
+    if let Some(id) = found {
+        lock_by_id(tx, agent, id)?;
+    }
+    Ok(found)
 }
 
 /// By what an earlier request with the same body is known (contract: tracking-v0 §9).

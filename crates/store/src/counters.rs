@@ -9,6 +9,13 @@ use crate::error::Result;
 pub(crate) const CONVERSATIONS: &str = "conversations";
 /// Conversations in the trash.
 pub(crate) const DELETED: &str = "deleted_conversations";
+/// Spans.
+pub(crate) const SPANS: &str = "spans";
+
+/// Feedback of all kinds.
+pub(crate) const FEEDBACKS: &str = "feedbacks";
+/// Tickets.
+pub(crate) const TICKETS: &str = "tickets";
 
 pub(crate) fn write(tx: &Tx<'_>, agent: i64, name: &str, by: i64) -> Result<()> {
     tx.execute(

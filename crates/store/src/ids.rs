@@ -28,9 +28,12 @@ pub(crate) enum Kind {
     Button,
     Attachment,
     Feedback,
+    Ticket,
+    TicketComment,
     TokenUsage,
     TokenCounter,
     SearchDoc,
+    Span,
 }
 
 impl Kind {
@@ -46,9 +49,12 @@ impl Kind {
             Self::Button => "buttons",
             Self::Attachment => "attachments",
             Self::Feedback => "feedbacks",
+            Self::Ticket => "tickets",
+            Self::TicketComment => "ticket_comments",
             Self::TokenUsage => "token_usage",
             Self::TokenCounter => "token_counters",
             Self::SearchDoc => "search_docs",
+            Self::Span => "spans",
         }
     }
 }

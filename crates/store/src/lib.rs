@@ -4,8 +4,10 @@
 //! portable text on whichever engine it is. Each entity has its room: its statements, its row mapper
 //! and its methods stand in one file.
 
+mod action;
 mod agent;
 mod blob;
+mod button;
 mod conversation;
 mod counters;
 mod engine;
@@ -13,14 +15,17 @@ mod error;
 mod feedback;
 pub mod geo;
 mod ids;
+mod ingest;
 mod list;
 mod manage;
 mod message;
 mod metadata;
 pub mod moving;
 mod orphans;
+mod paging;
 mod schema;
 mod search;
+mod span;
 mod ticket;
 mod track;
 mod usage;
@@ -35,9 +40,10 @@ pub use agent::{Identity, KeyRow, MintedKey};
 pub use blob::{BucketConfig, BucketUrl, FileBytes, Part, Secret};
 pub use engine::DatabaseUrl;
 pub use error::{Error, Missing, Result};
-pub use list::{Extent, Found};
+pub use feedback::FoundFeedback;
 pub use message::StoredFile;
 pub use orphans::{BlobEvent, BlobTotals, Prune};
+pub use paging::{Extent, Found};
 pub use track::{Appended, Stored};
 
 /// A PostgreSQL database that takes the place of the embedded one, shared by any number of nodes.

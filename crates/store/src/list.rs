@@ -6,81 +6,19 @@
 use agentsight_model::conversation::{Conversation, ConversationRow};
 use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available};
 use agentsight_model::ids::AgentId;
-use agentsight_model::limits::UNPAGED_ROWS;
-use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
 use agentsight_model::text::Needle;
 
-use crate::conversation::{Head, assemble, count, heads};
-use crate::engine::{Param, Reader, params};
-use crate::error::{Error, Missing, Result};
+use crate::conversation::{Head, assemble, heads};
+use crate::engine::{Reader, params};
+use crate::error::Result;
+use crate::paging::{self, Conditions, Extent, Found, Listing, Owned};
 use crate::search::{self, Within};
 use crate::{Store, agent, counters, ticket};
 
-/// The rows of a page, and how many there are over all pages.
-#[derive(Clone, Debug)]
-pub struct Found<T> {
-    /// Rows over all pages.
-    pub count: u64,
-    /// 1-based.
-    pub page: u32,
-    /// The rows.
-    pub rows: Vec<T>,
-}
-
-/// How much of a list is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// One page.
-    Page(Page),
-    /// Every row (`paginate=false`), refused past [`UNPAGED_ROWS`].
-    Everything,
-}
-
-/// The `where` of a list, with its parameters.
-#[derive(Default)]
-struct Conditions {
-    text: String,
-    params: Vec<Owned>,
-    /// Nothing can match.
-    impossible: bool,
-    /// Only the trash decides: the count is known.
-    plain: bool,
-}
-
-/// A parameter that owns its value.
-enum Owned {
-    Int(i64),
-    Text(String),
-    Ints(Vec<i64>),
-}
-
-impl Conditions {
-    fn add(&mut self, condition: &str, params: impl IntoIterator<Item = Owned>) {
-        let mut text = condition.to_owned();
-        for param in params {
-            self.params.push(param);
-            // Parameters are numbered as they come; the agent is the first.
-            text = text.replacen("{}", &format!("?{}", self.params.len() + 1), 1);
-        }
-        self.text.push_str(" and ");
-        self.text.push_str(&text);
-        self.plain = false;
-    }
-
-    fn params<'a>(&'a self, agent: AgentId, more: &[i64]) -> Vec<Param<'a>> {
-        let own = self.params.iter().map(|param| match param {
-            Owned::Int(n) => Param::Int(*n),
-            Owned::Text(text) => Param::Text(text),
-            Owned::Ints(list) => Param::Ints(list),
-        });
-        std::iter::once(agent.into()).chain(own).chain(more.iter().map(|n| Param::Int(*n))).collect()
-    }
-}
-
 fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, index: bool) -> Result<Conditions> {
     use Owned::{Int, Ints, Text};
-    let mut all = Conditions { plain: true, ..Conditions::default() };
+    let mut all = Conditions::none();
     let equal = |all: &mut Conditions, column: &str, value: &Option<String>| {
         if let Some(value) = value {
             all.add(&format!("c.{column} = {{}}"), [Text(value.clone())]);
@@ -126,11 +64,7 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
             .add("c.id in (select f.conversation from feedbacks f where f.agent_id = ?1 and f.source = {})", [source]),
         (None, None) => {}
     }
-    for (bound, at) in [(">=", filter.started_at_after), ("<=", filter.started_at_before)] {
-        if let Some(at) = at {
-            all.add(&format!("c.started_at {bound} {{}}"), [Int(at.0)]);
-        }
-    }
+    all.between("c.started_at", filter.started_at_after, filter.started_at_before);
     for term in &filter.metadata {
         let marks = vec!["{}"; term.forms.len()].join(", ");
         let forms = term.forms.iter().map(|form| Text(form.clone()));
@@ -156,14 +90,12 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
     ] {
         if let Some(text) = text {
             let ids = search::conversations_with(reader, agent, text, within, index)?;
-            all.impossible |= ids.is_empty();
-            all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+            all.only("c.id", ids);
         }
     }
     for word in &filter.search {
         let ids = search::conversations_with(reader, agent, word, Within::Anything, index)?;
-        all.impossible |= ids.is_empty();
-        all.add("c.id in (select value from rarray({}))", [Ints(ids)]);
+        all.only("c.id", ids);
     }
     if !filter.include_deleted {
         let plain = all.plain;
@@ -215,40 +147,15 @@ fn count_matching(
     filter: &ConversationFilter,
     conditions: &Conditions,
 ) -> Result<u64> {
-    if conditions.impossible {
-        return Ok(0);
-    }
     if conditions.plain {
         let all = counters::get(reader, agent, counters::CONVERSATIONS)?;
         let trash = if filter.include_deleted { 0 } else { counters::get(reader, agent, counters::DELETED)? };
         return Ok(all.saturating_sub(trash));
     }
-    let sql = format!("select count(*) from conversations c where c.agent_id = ?1{}", conditions.text);
-    Ok(reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, count))
+    LIST.count(reader, agent, conditions)
 }
 
-/// Ids of the matching rows from `offset` on, in order, at most `limit`.
-fn matching_ids(
-    reader: &Reader<'_>,
-    agent: AgentId,
-    filter: &ConversationFilter,
-    conditions: &Conditions,
-    offset: u64,
-    limit: u64,
-) -> Result<Vec<i64>> {
-    if conditions.impossible {
-        return Ok(Vec::new());
-    }
-    let next = conditions.params.len() + 2;
-    let sql = format!(
-        "select c.id from conversations c where c.agent_id = ?1{} order by {} limit ?{next} offset ?{}",
-        conditions.text,
-        order_by(&filter.ordering),
-        next + 1
-    );
-    let bounds = [i64::try_from(limit).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX)];
-    reader.all(&sql, &conditions.params(agent, &bounds), |row| row.int(0))
-}
+const LIST: Listing = Listing { from: "conversations c", alias: "c", total: None };
 
 fn find(
     reader: &Reader<'_>,
@@ -259,29 +166,10 @@ fn find(
 ) -> Result<Found<Head>> {
     let conditions = conditions(reader, agent, filter, index)?;
     let total = || count_matching(reader, agent, filter, &conditions);
-    let ids = |offset, limit| matching_ids(reader, agent, filter, &conditions, offset, limit);
-    let (count, page, ids) = match extent {
-        Extent::Everything => {
-            let count = total()?;
-            if count > UNPAGED_ROWS {
-                let text = format!("{count} rows match; at most {UNPAGED_ROWS} are answered without pages.");
-                return Err(Refusal::field("paginate", text).into());
-            }
-            (count, 1, ids(0, UNPAGED_ROWS)?)
-        }
-        Extent::Page(page) if page.number == PageNumber::At(1) => {
-            let ids = ids(0, page.size.into())?;
-            // A first page that is not full is all there is.
-            let seen = ids.len() as u64;
-            (if seen < u64::from(page.size) { seen } else { total()? }, 1, ids)
-        }
-        Extent::Page(page) => {
-            let count = total()?;
-            let (number, offset) = page.resolve(count).map_err(|_| Error::NotFound(Missing::Page))?;
-            (count, number, ids(offset, page.size.into())?)
-        }
-    };
-    Ok(Found { count, page, rows: heads(reader, agent, &ids)? })
+    let order = order_by(&filter.ordering);
+    let ids = |offset, limit| LIST.ids(reader, agent, &conditions, &order, paging::bounds(offset, limit));
+    let found = paging::page(extent, total, ids)?;
+    Ok(Found { count: found.count, page: found.page, rows: heads(reader, agent, &found.rows)? })
 }
 
 /// Whether a filter leads to one conversation at most, without a search.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::Store;
 use crate::blob::{FileBytes, Part};
 use crate::conversation::count;
-use crate::engine::{Query, Reader, Row, Table, damaged, params};
+use crate::engine::{Query, Reader, Row, Table, Tx, damaged, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{feedback, feedback_columns};
 use agentsight_model::action::ActionLog;
@@ -13,6 +13,7 @@ use agentsight_model::attachment::{Attachment, AttachmentType, ContentHash};
 use agentsight_model::button::{Button, MessageButton};
 use agentsight_model::conversation::{ConversationAttachments, MessageAttachments};
 use agentsight_model::ids::{ActionId, ActionLogId, AgentId, AttachmentId, ButtonId, ConversationId, MessageId};
+use agentsight_model::json::JsonText;
 pub(crate) use agentsight_model::message::{Message, Sender};
 
 pub(crate) static MESSAGES: Table = Table {
@@ -221,6 +222,23 @@ impl Store {
     /// [`Missing::Row`]
     pub async fn fetch_message(&self, agent: AgentId, id: MessageId) -> Result<Message> {
         self.engine.read_now(move |reader| find(reader, agent, id)).await?.ok_or(Error::NotFound(Missing::Row))
+    }
+
+    /// Replaces the metadata of a message.
+    ///
+    /// # Errors
+    /// [`Missing::Row`]
+    pub async fn replace_message_metadata(&self, agent: AgentId, id: MessageId, metadata: JsonText) -> Result<Message> {
+        let bytes = 256 + metadata.as_str().len();
+        let write = move |tx: &Tx<'_>| {
+            crate::conversation::lock_by_message(tx, agent, id)?.ok_or(Error::NotFound(Missing::Row))?;
+            tx.execute(
+                "update messages set metadata = ?3 where agent_id = ?1 and id = ?2",
+                params![agent, id, metadata.stored()],
+            )?;
+            find(tx, agent, id)?.ok_or(Error::NotFound(Missing::Row))
+        };
+        self.engine.write(bytes, write).await
     }
 
     /// The files of a conversation, grouped by message and flat.

@@ -22,12 +22,26 @@ pub(crate) struct Migration {
     pub(crate) postgres: &'static str,
 }
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "conversations of generation 0.0.x",
-    shared: include_str!("schema/0001_conversations.sql"),
-    sqlite: include_str!("schema/0001_conversations.sqlite.sql"),
-    postgres: include_str!("schema/0001_conversations.postgres.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "conversations of generation 0.0.x",
+        shared: include_str!("schema/0001_conversations.sql"),
+        sqlite: include_str!("schema/0001_conversations.sqlite.sql"),
+        postgres: include_str!("schema/0001_conversations.postgres.sql"),
+    },
+    Migration {
+        name: "spans",
+        shared: include_str!("schema/0002_spans.sql"),
+        sqlite: include_str!("schema/0002_spans.sqlite.sql"),
+        postgres: "",
+    },
+    Migration {
+        name: "lists of feedback, tickets and clicks",
+        shared: include_str!("schema/0003_managing.sql"),
+        sqlite: include_str!("schema/0003_managing.sqlite.sql"),
+        postgres: "",
+    },
+];
 
 /// Brings a database of SQLite up to date, in one transaction.
 pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> Result<()> {
@@ -120,5 +134,33 @@ mod tests {
         let told =
             connection.query_row("select count(*) from sqlite_stat1 where tbl like 'search%'", [], |row| row.get(0));
         assert_eq!(told, Ok(0_i64));
+    }
+
+    #[test]
+    fn totals_of_feedback_and_tickets_begin_with_what_is_there() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("create table migrations (version integer primary key, name text not null, applied_at integer not null)")
+            .unwrap();
+        let before = MIGRATIONS.iter().take_while(|step| step.name != "lists of feedback, tickets and clicks");
+        for (number, step) in (1_i64..).zip(before) {
+            connection.execute_batch(step.shared).unwrap();
+            connection.execute_batch(step.sqlite).unwrap();
+            connection.execute("insert into migrations values (?1, ?2, 0)", (number, step.name)).unwrap();
+        }
+        for (agent, id) in [(1, 1), (1, 2), (2, 3)] {
+            let sql = "insert into feedbacks (agent_id, id, kind, sentiment, source, created_at) values (?1, ?2, 'agent', 'neutral', 'customer', 0)";
+            connection.execute(sql, (agent, id)).unwrap();
+        }
+
+        migrate(Path::new("test"), &connection, Timestamp(0)).unwrap();
+
+        let mut totals = connection.prepare("select agent_id, name, value from counters order by agent_id").unwrap();
+        let totals: Vec<(i64, String, i64)> = totals
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(totals, [(1, "feedbacks".to_owned(), 2), (2, "feedbacks".to_owned(), 1)]);
     }
 }

@@ -17,7 +17,7 @@ use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
 
 use crate::agent::{EnvironmentKey, environment_for};
-use crate::conversation::{self, Earlier, Errand, Known, find_head, find_to_append};
+use crate::conversation::{self, Earlier, Errand, Head, Known, find_head, find_to_append};
 use crate::engine::{Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
@@ -28,7 +28,7 @@ use crate::{Store, blob, counters, message, metadata, search, usage};
 /// A body that comes again within this time is the same request (contract: tracking-v0 §9).
 const RESEND_WINDOW: i64 = 10 * Timestamp::MINUTE;
 /// What a queued write weighs beside its texts.
-const WRITE_OVERHEAD_BYTES: usize = 512;
+pub(crate) const WRITE_OVERHEAD_BYTES: usize = 512;
 /// How often the files of a request are kept anew, where keeping them takes long.
 const KEEPING_ROUNDS: usize = 3;
 
@@ -168,25 +168,34 @@ impl Store {
 }
 
 fn upsert(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> Result<Stored<ConversationRow>> {
+    let (head, created) = find_or_make(tx, agent, new, place)?;
+    if created {
+        return Ok(Stored { value: head.row, created });
+    }
+    fill(tx, agent, &head.row, new, place)?;
+    let which = ConversationRef::Id(head.row.id);
+    let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
+    Ok(Stored { value: head.row, created })
+}
+
+/// The conversation of that name, and whether it was made by this.
+pub(crate) fn find_or_make(tx: &Tx<'_>, agent: AgentId, new: &NewConversation, place: &Place) -> Result<(Head, bool)> {
     let which = ConversationRef::Named(new.conversation_id.clone());
     conversation::lock_by_name(tx, agent, &new.conversation_id)?;
     let environment = environment_for(tx, agent, new.environment.as_deref())?;
     if let Some(existing) = find_head(tx, agent, &which)? {
-        fill(tx, agent, &existing.row, new, place)?;
-    } else {
-        let id = ConversationId(tx.next_id(Kind::Conversation)?);
-        insert_conversation(tx, agent, id, &environment, new, place)?;
-        conversation::lock_by_name(tx, agent, &new.conversation_id)?;
-        let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
-        if head.row.id == id {
-            settle_new(tx, agent, id, &new.metadata.clone().unwrap_or_default())?;
-            return Ok(Stored { value: head.row, created: true });
-        }
-        // Another node was quicker.
-        fill(tx, agent, &head.row, new, place)?;
+        return Ok((existing, false));
     }
+    let id = ConversationId(tx.next_id(Kind::Conversation)?);
+    insert_conversation(tx, agent, id, &environment, new, place)?;
+    conversation::lock_by_name(tx, agent, &new.conversation_id)?;
     let head = find_head(tx, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
-    Ok(Stored { value: head.row, created: false })
+    // Another node may have been quicker.
+    let created = head.row.id == id;
+    if created {
+        settle_new(tx, agent, id, &new.metadata.clone().unwrap_or_default())?;
+    }
+    Ok((head, created))
 }
 
 /// What follows once a conversation is certainly ours: its metadata, the agent's total, the search index.
@@ -289,12 +298,22 @@ fn fill(tx: &Tx<'_>, agent: AgentId, row: &ConversationRow, new: &NewConversatio
 
 /// How much an event adds to its conversation.
 #[derive(Default)]
-struct Growth {
-    messages: i64,
-    action_logs: i64,
-    buttons: i64,
-    attachments: i64,
-    usages: i64,
+pub(crate) struct Growth {
+    pub(crate) messages: i64,
+    pub(crate) action_logs: i64,
+    pub(crate) buttons: i64,
+    pub(crate) attachments: i64,
+    pub(crate) usages: i64,
+}
+
+impl Growth {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.action_logs += other.action_logs;
+        self.buttons += other.buttons;
+        self.attachments += other.attachments;
+        self.usages += other.usages;
+    }
 }
 
 fn append(
@@ -339,7 +358,7 @@ fn append(
             (files_stored(&known, message.id, attachments)?, growth)
         }
     };
-    grow(tx, agent, &known, event.timestamp, now, &growth)?;
+    grow(tx, agent, &known, (event.timestamp, known.ended_at.max(event.timestamp)), now, &growth)?;
     Ok(Stored { value, created: true })
 }
 
@@ -378,7 +397,7 @@ fn resent(tx: &Tx<'_>, agent: AgentId, known: &Known, event: &NewEvent, first: M
 }
 
 #[expect(clippy::too_many_arguments, reason = "the columns of a row")]
-fn insert_message(
+pub(crate) fn insert_message(
     tx: &Tx<'_>,
     agent: AgentId,
     known: &Known,
@@ -419,7 +438,7 @@ fn insert_message(
     })
 }
 
-fn append_action(
+pub(crate) fn append_action(
     tx: &Tx<'_>,
     agent: AgentId,
     known: &Known,
@@ -530,13 +549,10 @@ fn append_files_to(
     hashes: &[ContentHash],
     now: Timestamp,
 ) -> Result<Stored<Appended>> {
-    const CONVERSATION_OF: &str = "select conversation from messages where agent_id = ?1 and id = ?2";
     const SAME: &str = "select message, id, filename, mime_type, size_bytes from attachments
         where agent_id = ?1 and conversation = ?2 and message = ?3 and receipt = ?4 and received_at >= ?5 order by id";
     let missing = || Error::NotFound(Missing::Message(message.0));
-    let conversation =
-        tx.one(CONVERSATION_OF, params![agent, message], |row| row.int(0))?.map(ConversationId).ok_or_else(missing)?;
-    conversation::lock_by_id(tx, agent, conversation)?;
+    let conversation = conversation::lock_by_message(tx, agent, message)?.ok_or_else(missing)?;
     let known = conversation::known_by_id(tx, agent, conversation)?.ok_or_else(missing)?;
     if !names(&event.target, &known) {
         return Err(missing());
@@ -621,9 +637,21 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
     }))
 }
 
-/// Moves a conversation's times outward, counts what came, and leaves it to be indexed for search.
-fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestamp, growth: &Growth) -> Result<()> {
+/// Sets when a conversation ended, moves its beginning back to `began` where that is earlier, counts what came, and
+/// leaves it to be indexed for search.
+pub(crate) fn grow(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    known: &Known,
+    (began, ended): (Timestamp, Timestamp),
+    now: Timestamp,
+    growth: &Growth,
+) -> Result<()> {
     tx.ahead().note_changed(agent, known.id);
+    let unindexed_since = match growth.messages {
+        0 => known.unindexed_since,
+        _ => Some(search::leave_message(tx, agent, known, now)?),
+    };
     tx.execute(
         "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
             action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,
@@ -631,20 +659,20 @@ fn grow(tx: &Tx<'_>, agent: AgentId, known: &Known, at: Timestamp, now: Timestam
         params![
             agent,
             known.id,
-            known.ended_at.max(at),
+            ended,
             growth.messages,
             growth.action_logs,
             growth.buttons,
             growth.attachments,
             growth.usages,
-            search::leave_message(tx, agent, known, now)?,
+            unindexed_since,
         ],
     )?;
-    if at < known.started_at {
+    if began < known.started_at {
         // By itself, because it moves the row in the index of lists, which most messages need not touch.
         tx.execute(
             "update conversations set started_at = ?3 where agent_id = ?1 and id = ?2",
-            params![agent, known.id, at],
+            params![agent, known.id, began],
         )?;
     }
     Ok(())

@@ -1,16 +1,25 @@
 //! Token usage: what SDK 0.0.x's counters add, and what a conversation sums up to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use agentsight_model::ids::{AgentId, ConversationId};
+use agentsight_model::filter::not_available;
+use agentsight_model::ids::{AgentId, ConversationId, UsageId};
 use agentsight_model::json::JsonText;
+use agentsight_model::refusal::Refusal;
+use agentsight_model::span::LlmCall;
 use agentsight_model::time::Timestamp;
-use agentsight_model::usage::{ModelUsage, PostedCounters, TokenCounts, UsageSummary};
+use agentsight_model::usage::{
+    AllCounts, GroupBy, GroupKey, ModelUsage, PostedCounters, TokenCounts, Usage, UsageFilter, UsageGroup, UsageSummary,
+};
 
 use crate::agent::counts_are_cumulative;
-use crate::engine::{Reader, Row, Table, Tx, params};
+use crate::conversation;
+use crate::engine::{Param, Query, Reader, Row, Table, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
+use crate::paging::{self, Conditions, Extent, Found, Owned};
+use crate::{Store, agent as agents};
 
 static TOKEN_USAGE: Table = Table {
     name: "token_usage",
@@ -18,6 +27,8 @@ static TOKEN_USAGE: Table = Table {
         "agent_id",
         "conversation",
         "id",
+        "turn_id",
+        "model",
         "prompt_tokens",
         "completion_tokens",
         "embedding_tokens",
@@ -33,6 +44,7 @@ static TOKEN_USAGE: Table = Table {
         "calls",
         "unreported_calls",
         "incomplete",
+        "incomplete_reason",
         "started_at",
         "ended_at",
     ],
@@ -69,33 +81,240 @@ pub(crate) fn book_counters(
     if counts == TokenCounts::default() {
         return Ok(false);
     }
-    let id = tx.next_id(Kind::TokenUsage)?;
-    tx.insert(
-        &TOKEN_USAGE,
-        params![
-            agent,
-            conversation,
-            id,
-            counts.prompt_tokens,
-            counts.completion_tokens,
-            counts.embedding_tokens,
-            0_i64,
-            0_i64,
-            0_i64,
-            0_i64,
-            0_i64,
-            counts.total_tokens,
-            0_i64,
-            0_i64,
-            "unpriced",
-            1_i64,
-            0_i64,
-            false,
-            at,
-            at,
-        ],
-    )?;
+    let row = UsageRow {
+        counts,
+        reported_cost: 0,
+        calls: 1,
+        unreported_calls: 0,
+        incomplete: false,
+        incomplete_reason: None,
+        started_at: at,
+        ended_at: at,
+        is_settled: false,
+    };
+    row.insert(tx, agent, conversation, None, None)?;
     Ok(true)
+}
+
+/// The key of a row: its turn, and its model. A model that is not known is the empty text, so that it is equal to itself.
+type TurnAndModel = (String, String);
+
+/// What a row of usage holds beside its key.
+#[derive(Clone, Debug, PartialEq)]
+struct UsageRow {
+    counts: TokenCounts,
+    reported_cost: i64,
+    calls: i64,
+    unreported_calls: i64,
+    incomplete: bool,
+    incomplete_reason: Option<String>,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    /// The times are those of the turn, and not of its calls.
+    is_settled: bool,
+}
+
+impl UsageRow {
+    /// Adds calls of the same turn and model.
+    fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.reported_cost = self.reported_cost.saturating_add(other.reported_cost);
+        self.calls += other.calls;
+        self.unreported_calls += other.unreported_calls;
+        if other.is_settled {
+            self.started_at = other.started_at;
+            self.ended_at = other.ended_at;
+            self.incomplete = other.incomplete;
+            self.incomplete_reason.clone_from(&other.incomplete_reason);
+        } else {
+            self.started_at = self.started_at.min(other.started_at);
+            self.ended_at = self.ended_at.max(other.ended_at);
+        }
+    }
+
+    /// Where the cost comes from, and what it is.
+    fn cost(&self) -> (&'static str, i64) {
+        if self.reported_cost > 0 { ("reported", self.reported_cost) } else { ("unpriced", 0) }
+    }
+
+    fn insert(
+        &self,
+        tx: &Tx<'_>,
+        agent: AgentId,
+        conversation: ConversationId,
+        turn: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<()> {
+        let id = UsageId(tx.next_id(Kind::TokenUsage)?);
+        let (cost_source, cost) = self.cost();
+        tx.insert(
+            &TOKEN_USAGE,
+            params![
+                agent,
+                conversation,
+                id,
+                turn,
+                model,
+                self.counts.prompt_tokens,
+                self.counts.completion_tokens,
+                self.counts.embedding_tokens,
+                self.counts.cache_read_tokens,
+                self.counts.cache_write_tokens,
+                self.counts.reasoning_tokens,
+                self.counts.audio_input_tokens,
+                self.counts.audio_output_tokens,
+                self.counts.total_tokens,
+                cost,
+                self.reported_cost,
+                cost_source,
+                self.calls,
+                self.unreported_calls,
+                self.incomplete,
+                self.incomplete_reason.as_deref(),
+                self.started_at,
+                self.ended_at,
+            ],
+        )
+    }
+
+    fn update(&self, tx: &Tx<'_>, agent: AgentId, conversation: ConversationId, id: i64) -> Result<()> {
+        let (cost_source, cost) = self.cost();
+        tx.execute(
+            "update token_usage set prompt_tokens = ?4, completion_tokens = ?5, embedding_tokens = ?6, cache_read_tokens = ?7,
+                cache_write_tokens = ?8, reasoning_tokens = ?9, audio_input_tokens = ?10, audio_output_tokens = ?11,
+                total_tokens = ?12, cost_usd = ?13, cost_usd_reported = ?14, cost_source = ?15, calls = ?16,
+                unreported_calls = ?17, incomplete = ?18, incomplete_reason = ?19, started_at = ?20, ended_at = ?21
+             where agent_id = ?1 and conversation = ?2 and id = ?3",
+            params![
+                agent,
+                conversation,
+                id,
+                self.counts.prompt_tokens,
+                self.counts.completion_tokens,
+                self.counts.embedding_tokens,
+                self.counts.cache_read_tokens,
+                self.counts.cache_write_tokens,
+                self.counts.reasoning_tokens,
+                self.counts.audio_input_tokens,
+                self.counts.audio_output_tokens,
+                self.counts.total_tokens,
+                cost,
+                self.reported_cost,
+                cost_source,
+                self.calls,
+                self.unreported_calls,
+                self.incomplete,
+                self.incomplete_reason.as_deref(),
+                self.started_at,
+                self.ended_at,
+            ],
+        )
+    }
+}
+
+/// Calls of models, to be booked together: one row per turn and model, and one per call outside a turn.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    in_turns: BTreeMap<TurnAndModel, UsageRow>,
+    alone: Vec<(Option<String>, UsageRow)>,
+}
+
+impl Calls {
+    /// Adds a call. `spread` is the time of its turn where that is known (`is_settled`), else its own; `incomplete`
+    /// holds the reason of a turn that was not completed.
+    pub(crate) fn add(
+        &mut self,
+        turn: Option<&str>,
+        call: &LlmCall,
+        spread: (Timestamp, Timestamp),
+        is_settled: bool,
+        incomplete: Option<Option<String>>,
+    ) {
+        let row = UsageRow {
+            counts: call.counts,
+            reported_cost: call.reported_cost,
+            calls: 1,
+            unreported_calls: i64::from(!call.is_reported),
+            incomplete: incomplete.is_some(),
+            incomplete_reason: incomplete.flatten(),
+            started_at: spread.0,
+            ended_at: spread.1,
+            is_settled,
+        };
+        let Some(turn) = turn else { return self.alone.push((call.model.clone(), row)) };
+        match self.in_turns.entry((turn.to_owned(), call.model.clone().unwrap_or_default())) {
+            Entry::Vacant(entry) => drop(entry.insert(row)),
+            Entry::Occupied(mut entry) => entry.get_mut().add(&row),
+        }
+    }
+}
+
+/// Books calls; answers how many rows were made.
+pub(crate) fn book_calls(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    calls: &Calls,
+    is_new: bool,
+) -> Result<i64> {
+    const STORED: &str = "select prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+        audio_input_tokens, audio_output_tokens, total_tokens, cost_usd_reported, calls, unreported_calls, incomplete,
+        incomplete_reason, started_at, ended_at, id
+        from token_usage where agent_id = ?1 and conversation = ?2 and turn_id = ?3 and model = ?4";
+    let mut made = 0;
+    for (model, row) in &calls.alone {
+        row.insert(tx, agent, conversation, None, Some(model.as_deref().unwrap_or_default()))?;
+        made += 1;
+    }
+    let keys: Vec<&TurnAndModel> = calls.in_turns.keys().collect();
+    let mut stored: HashMap<usize, (i64, UsageRow)> = HashMap::new();
+    if !is_new {
+        let asked: Vec<[Param<'_>; 4]> =
+            keys.iter().map(|(turn, model)| [agent.into(), conversation.into(), turn.into(), model.into()]).collect();
+        let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: STORED, params }).collect();
+        tx.each_of(&queries, &mut |at, row| {
+            let found = UsageRow {
+                counts: counts(row, 0)?,
+                reported_cost: row.int(9)?,
+                calls: row.int(10)?,
+                unreported_calls: row.int(11)?,
+                incomplete: row.flag(12)?,
+                incomplete_reason: row.opt_string(13)?,
+                started_at: row.timestamp(14)?,
+                ended_at: row.timestamp(15)?,
+                is_settled: false,
+            };
+            stored.insert(at, (row.int(16)?, found));
+            Ok(())
+        })?;
+    }
+    for (at, ((turn, model), row)) in calls.in_turns.iter().enumerate() {
+        if let Some((id, mut sum)) = stored.remove(&at) {
+            sum.add(row);
+            sum.update(tx, agent, conversation, id)?;
+        } else {
+            row.insert(tx, agent, conversation, Some(turn), Some(model))?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Gives rows that came before their turn its times, and whether it was completed.
+pub(crate) fn note_turn(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    turn: &str,
+    (started_at, ended_at): (Timestamp, Timestamp),
+    complete: bool,
+    incomplete_reason: Option<&str>,
+) -> Result<()> {
+    tx.execute(
+        "update token_usage set started_at = ?4, ended_at = ?5, incomplete = ?6, incomplete_reason = ?7
+            where agent_id = ?1 and conversation = ?2 and turn_id = ?3",
+        params![agent, conversation, turn, started_at, ended_at, !complete, incomplete_reason],
+    )
 }
 
 /// Finds the process whose counters these continue, moves it on, and answers where it stood.
@@ -153,7 +372,8 @@ pub(crate) fn summary(
     let mut cost = 0_i64;
     reader.each(ROWS, params![agent, conversation], |row| {
         let counts = counts(row, 3)?;
-        let entry = models.entry((row.opt_string(0)?, row.string(1)?)).or_default();
+        let model = row.opt_string(0)?.filter(|model| !model.is_empty());
+        let entry = models.entry((model, row.string(1)?)).or_default();
         entry.0.add(&counts);
         entry.1 = entry.1.saturating_add(row.int(2)?);
         totals.add(&counts);
@@ -179,6 +399,149 @@ pub(crate) fn summary(
             .collect(),
     }))
 }
+
+const FROM: &str = "from token_usage u join conversations c on c.agent_id = u.agent_id and c.id = u.conversation where u.agent_id = ?1";
+
+fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &UsageFilter) -> Result<Conditions> {
+    use Owned::{Int, Text};
+    let mut all = Conditions::none();
+    let texts = [
+        ("u.model", &filter.model),
+        ("c.conversation_id", &filter.conversation_id),
+        ("u.turn_id", &filter.turn_id),
+        ("u.cost_source", &filter.cost_source),
+    ];
+    for (column, value) in texts {
+        if let Some(value) = value {
+            all.add(&format!("{column} = {{}}"), [Text(value.clone())]);
+        }
+    }
+    if let Some(id) = filter.conversation {
+        all.add("u.conversation = {}", [Int(id)]);
+    }
+    if let Some(flag) = filter.incomplete {
+        all.add("u.incomplete = {}", [Int(flag.into())]);
+    }
+    if let Some(slug) = &filter.environment {
+        let id = agents::find_environment(reader, agent, slug)?;
+        let id = id.ok_or_else(|| Refusal::field("environment", not_available(slug)))?;
+        all.add("c.environment_id = {}", [Int(id.0)]);
+    }
+    for (bound, at) in [(">=", filter.started_at_after), ("<=", filter.started_at_before)] {
+        if let Some(at) = at {
+            all.add(&format!("u.started_at {bound} {{}}"), [Int(at.0)]);
+        }
+    }
+    Ok(all)
+}
+
+/// From the columns of [`Store::list_usage`].
+fn usage_row(row: &Row<'_>) -> Result<Usage> {
+    Ok(Usage {
+        id: UsageId(row.int(0)?),
+        conversation: ConversationId(row.int(1)?),
+        conversation_id: row.string(2)?,
+        environment: row.string(3)?,
+        turn_id: row.opt_string(4)?,
+        model: row.opt_string(5)?.filter(|model| !model.is_empty()),
+        counts: AllCounts(counts(row, 6)?),
+        cost_usd: dollars(row.int(15)?),
+        cost_usd_reported: dollars(row.int(16)?),
+        cost_source: row.string(17)?,
+        calls: row.int(18)?,
+        unreported_calls: row.int(19)?,
+        incomplete: row.flag(20)?,
+        incomplete_reason: row.opt_string(21)?,
+        started_at: row.timestamp(22)?,
+        ended_at: row.timestamp(23)?,
+    })
+}
+
+impl Store {
+    /// Rows of usage that match, newest first.
+    ///
+    /// # Errors
+    /// [`Missing::Page`](crate::Missing), an environment that the agent does not have, a query that takes too long.
+    pub async fn list_usage(&self, agent: AgentId, filter: UsageFilter, extent: Extent) -> Result<Found<Usage>> {
+        const COLUMNS: &str = "u.id, u.conversation, c.conversation_id, c.environment, u.turn_id, u.model, u.prompt_tokens, u.completion_tokens,
+            u.embedding_tokens, u.cache_read_tokens, u.cache_write_tokens, u.reasoning_tokens, u.audio_input_tokens,
+            u.audio_output_tokens, u.total_tokens, u.cost_usd, u.cost_usd_reported, u.cost_source, u.calls, u.unreported_calls,
+            u.incomplete, u.incomplete_reason, u.started_at, u.ended_at";
+        let read = move |reader: &Reader<'_>| {
+            let conditions = conditions(reader, agent, &filter)?;
+            let total = || {
+                let sql = format!("select count(*) {FROM}{}", conditions.text);
+                Ok(reader.one(&sql, &conditions.params(agent, &[]), |row| row.int(0))?.map_or(0, conversation::count))
+            };
+            let next = conditions.next();
+            let order = paging::order_by(&filter.ordering, "started_at", |key| format!("u.{key}"));
+            let sql = format!(
+                "select {COLUMNS} {FROM}{} order by {order} limit ?{next} offset ?{}",
+                conditions.text,
+                next + 1
+            );
+            let rows =
+                |offset, limit| reader.all(&sql, &conditions.params(agent, &paging::bounds(offset, limit)), usage_row);
+            paging::page(extent, total, rows)
+        };
+        self.engine.read(read).await
+    }
+
+    /// Usage summed up by model, conversation or day, the dearest first.
+    ///
+    /// # Errors
+    /// An environment that the agent does not have, a query that takes too long.
+    pub async fn sum_up_usage(&self, agent: AgentId, filter: UsageFilter, by: GroupBy) -> Result<Vec<UsageGroup>> {
+        let read = move |reader: &Reader<'_>| {
+            let conditions = conditions(reader, agent, &filter)?;
+            let key = match by {
+                GroupBy::Model => "coalesce(u.model, '')".to_owned(),
+                GroupBy::Conversation => "u.conversation".to_owned(),
+                GroupBy::Day => format!("u.started_at / {}", Timestamp::DAY),
+            };
+            // A sum of integers is an integer on one engine and a decimal on the other.
+            let sums: Vec<String> = SUMMED.iter().map(|column| format!("cast(sum(u.{column}) as bigint)")).collect();
+            let sql = format!(
+                "select {key}, count(*), {} {FROM}{} group by {key} order by sum(u.cost_usd) desc, sum(u.total_tokens) desc, 1",
+                sums.join(", "),
+                conditions.text
+            );
+            reader.all(&sql, &conditions.params(agent, &[]), |row| {
+                let group = match by {
+                    GroupBy::Model => row.opt_string(0)?.filter(|model| !model.is_empty()).map(GroupKey::Text),
+                    GroupBy::Conversation => Some(GroupKey::Number(row.int(0)?)),
+                    GroupBy::Day => Some(GroupKey::Text(Timestamp(row.int(0)?.saturating_mul(Timestamp::DAY)).date())),
+                };
+                Ok(UsageGroup {
+                    group,
+                    calls: row.int(2)?,
+                    rows: row.int(1)?,
+                    prompt_tokens: row.int(3)?,
+                    completion_tokens: row.int(4)?,
+                    embedding_tokens: row.int(5)?,
+                    cache_read_tokens: row.int(6)?,
+                    cache_write_tokens: row.int(7)?,
+                    total_tokens: row.int(8)?,
+                    cost_usd: row.int(9)? as f64 / 1e8,
+                    cost_eur: None,
+                })
+            })
+        };
+        self.engine.read(read).await
+    }
+}
+
+/// Columns of a summary, in its order.
+const SUMMED: [&str; 8] = [
+    "calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "embedding_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "total_tokens",
+    "cost_usd",
+];
 
 fn counts(row: &Row<'_>, first: usize) -> Result<TokenCounts> {
     Ok(TokenCounts {

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "blocking")]
 mod blocking;
+mod managing;
 mod reading;
 mod repeating;
 mod server;

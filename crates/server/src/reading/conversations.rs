@@ -1,15 +1,11 @@
 //! Conversations: lists, one whole, its files, and looking up its integer.
 
 use agentsight_model::conversation::{Conversation, ConversationAttachments, Lookup};
-use agentsight_model::filter::{CONVERSATION_PARAMETERS, ConversationFilter, Query};
+use agentsight_model::filter::{CONVERSATION_PARAMETERS, ConversationFilter};
 use agentsight_model::ids::ConversationId;
-use agentsight_model::page::{Page, Paged, total_pages};
 use agentsight_model::refusal::{Refusal, texts};
-use agentsight_store::{Error, Extent, Found, Missing};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
-use serde::Serialize;
 
 use crate::App;
 use crate::answer::ok;
@@ -17,6 +13,7 @@ use crate::auth::Reader;
 use crate::docs::{Refused, schemas};
 use crate::error::{Detail, Result};
 use crate::files::Links;
+use crate::reading::pages::{extent, flag, page_of};
 use crate::reading::{RowId, Warnings, query};
 use crate::urls::Base;
 
@@ -32,12 +29,7 @@ pub(crate) async fn list(caller: Reader, base: Base, State(app): State<App>, uri
     }
     let filter = ConversationFilter::read(&query)?;
     let full = flag(&query, "full")?.unwrap_or(true);
-    let extent = if flag(&query, "paginate")?.unwrap_or(true) {
-        let page = Page::parse(query.raw("page"), query.raw("page_size"));
-        Extent::Page(page.map_err(|_| Error::NotFound(Missing::Page))?)
-    } else {
-        Extent::Everything
-    };
+    let extent = extent(&query)?;
     let response = if full {
         let mut found = app.store.list_conversations(caller.agent, filter, extent).await?;
         let links = Links::new(&app, &base.0);
@@ -47,32 +39,6 @@ pub(crate) async fn list(caller: Reader, base: Base, State(app): State<App>, uri
         page_of(app.store.list_conversation_rows(caller.agent, filter, extent).await?, extent, &base, &uri, &query)
     };
     Ok(warnings.onto(response))
-}
-
-fn flag(query: &Query, name: &'static str) -> Result<Option<bool>> {
-    let Some(text) = query.get(name) else { return Ok(None) };
-    let read = agentsight_model::body::parse_bool(text);
-    Ok(Some(read.ok_or_else(|| Refusal::field(name, "Enter true or false."))?))
-}
-
-/// The envelope of both generations, or the bare rows.
-fn page_of<T: Serialize>(found: Found<T>, extent: Extent, base: &Base, uri: &Uri, query: &Query) -> Response {
-    let Extent::Page(page) = extent else { return ok(&found.rows) };
-    let pages = total_pages(found.count, page.size);
-    let link = |number: u32| {
-        let mut pairs = form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(query.0.iter().filter(|(name, _)| name != "page")).append_pair("page", &number.to_string());
-        format!("{}{}?{}", base.0, uri.path(), pairs.finish())
-    };
-    ok(&Paged {
-        count: found.count,
-        page_size: page.size,
-        total_pages: pages,
-        current_page: found.page,
-        next: (found.page < pages).then(|| link(found.page + 1)),
-        previous: (found.page > 1).then(|| link(found.page - 1)),
-        results: found.rows,
-    })
 }
 
 /// One whole conversation by its integer, in the trash or not.

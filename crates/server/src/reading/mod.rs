@@ -1,9 +1,16 @@
 //! Every GET (contract: reading).
 
+pub(crate) mod actions;
+pub(crate) mod buttons;
 pub(crate) mod conversations;
+pub(crate) mod feedbacks;
 pub(crate) mod me;
 pub(crate) mod messages;
 pub(crate) mod metadata;
+pub(crate) mod pages;
+pub(crate) mod spans;
+pub(crate) mod tickets;
+pub(crate) mod usage;
 
 use agentsight_model::filter::Query;
 use agentsight_model::refusal::{FieldErrors, Refusal};

@@ -1,5 +1,7 @@
 //! The writes of generation 0.0.x (contract: tracking-v0). Each handler takes a body apart and asks the store once.
 
+pub(crate) mod spans;
+
 use agentsight_model::action::ActionLog;
 use agentsight_model::attachment::AttachmentsStored;
 use agentsight_model::button::Button;

@@ -283,7 +283,7 @@ impl Answer {
             })
             .collect();
         let answer = Self { status, headers, body: bytes[end + 4..].to_vec(), sent };
-        if answer.sent.method != "HEAD" {
+        if answer.sent.method != "HEAD" && answer.status != 204 {
             let length: usize = answer.header("content-length").unwrap().parse().unwrap();
             assert_eq!(answer.body.len(), length, "the answer is as long as it says");
         }

@@ -70,13 +70,26 @@ async fn a_key_that_may_read_may_not_write_and_hears_so_before_anything_is_looke
         "/api/attachments/",
         "/api/conversation-feedbacks/",
         "/api/conversations/999/mark/",
+        "/api/feedbacks/",
+        "/api/tickets/",
+        "/api/tickets/999/comments/",
+        "/api/actions/",
     ] {
         assert_eq!(reader.json("POST", path, "not even JSON").await.whole(), refused, "{path}");
     }
-    for path in ["/api/conversations/999/rename/", "/api/conversations/999/update/"] {
+    for path in [
+        "/api/conversations/999/rename/",
+        "/api/conversations/999/update/",
+        "/api/track/999/",
+        "/api/feedbacks/999/",
+        "/api/tickets/999/",
+        "/api/actions/999/",
+    ] {
         assert_eq!(reader.patch(path, json!({})).await.whole(), refused, "{path}");
     }
-    for path in ["/api/conversations/999/delete/", "/api/conversations/999/"] {
+    for path in
+        ["/api/conversations/999/delete/", "/api/conversations/999/", "/api/feedbacks/999/", "/api/tickets/999/"]
+    {
         assert_eq!(reader.delete(path).await.whole(), refused, "{path}");
     }
     assert_eq!(reader.get("/api/conversations/").await.status, 200);

@@ -14,8 +14,10 @@ mod document;
 #[path = "../../../store/tests/postgres/schema.rs"]
 mod schema;
 
+mod actions;
 mod attachments;
 mod errors;
+mod feedbacks;
 mod hostile;
 mod keys;
 mod lists;
@@ -23,4 +25,6 @@ mod managing;
 mod mutations;
 mod operation;
 mod reading;
+mod spans;
+mod tickets;
 mod tracking;

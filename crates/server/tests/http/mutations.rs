@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::app::TestApp;
-use crate::hostile::{ROUTES, valid};
+use crate::hostile::{ROUTES, furnished, valid};
 
 /// What happens to a field.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ proptest! {
         changes.iter().for_each(|(at, deep, mutation)| mutate(&mut body, *at, *deep, mutation));
         runtime.block_on(async {
             let bot = app.bot().await;
-            let id = bot.post("/api/conversations/", json!({ "conversation_id": "c-1" })).await.id();
+            let id = furnished(&bot).await;
             let before = app.contents();
 
             // Statuses and shapes are checked against the document by the client itself.
@@ -116,6 +116,10 @@ proptest! {
             // What was stored can be read.
             let fetched = bot.get(&format!("/api/conversations/{id}/")).await;
             assert_eq!(fetched.status, 200, "{path} {body}: {}", fetched.text());
+            for list in ["feedbacks/?include_tickets=true", "tickets/", "actions/", "buttons/"] {
+                let listed = bot.get(&format!("/api/{list}")).await;
+                assert_eq!(listed.status, 200, "{path} {body}: {}", listed.text());
+            }
         });
     }
 }

@@ -15,7 +15,7 @@ async fn a_key_learns_who_it_is() {
             (
                 200,
                 json!({
-                    "agent_id": 1, "agent_name": "helpdesk", "role": word, "capabilities": [],
+                    "agent_id": 1, "agent_name": "helpdesk", "role": word, "capabilities": ["gzip-ingest"],
                     "environments": [
                         {"id": 1, "slug": "production", "name": "Production", "is_production": true, "created_at": NOW, "updated_at": NOW},
                         {"id": 2, "slug": "development", "name": "Development", "is_production": false, "created_at": NOW, "updated_at": NOW}

@@ -90,7 +90,10 @@ id_params!(
     AttachmentId,
     FeedbackId,
     EnvironmentId,
-    KeyId
+    KeyId,
+    SpanId,
+    TicketId,
+    UsageId
 );
 
 impl From<agentsight_model::time::Timestamp> for Param<'_> {

@@ -177,6 +177,26 @@ pub(super) static TABLES: &[Moved] = &[
             "ended_at",
         ],
     ),
+    table(
+        "spans",
+        &["agent_id", "id"],
+        &[
+            "conversation",
+            "span_id",
+            "trace_id",
+            "parent_span_id",
+            "kind",
+            "name",
+            "status",
+            "started_at",
+            "ended_at",
+            "duration_ms",
+            "turn_id",
+            "settled",
+            "incomplete_reason",
+            "payload",
+        ],
+    ),
     table("token_counters", &["agent_id", "id"], &["prompt", "completion", "embedding", "total", "seen_at"]),
 ];
 

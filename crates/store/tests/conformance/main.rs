@@ -12,6 +12,7 @@
 )]
 
 mod agents;
+mod feedbacks;
 mod files;
 mod history;
 mod lasting;
@@ -21,6 +22,7 @@ mod metadata;
 mod nodes;
 mod orphans;
 mod search;
+mod spans;
 mod tracking;
 mod usage;
 mod world;
@@ -55,11 +57,20 @@ macro_rules! conformance {
                     an_update_changes_what_it_holds_and_null_clears, a_cleared_field_is_filled_again,
                     the_trash_hides_from_lists_and_lookup_and_nowhere_else, what_is_deleted_cannot_be_deleted_again,
                     feedback_is_a_new_row_each_time_oldest_first, feedback_makes_no_conversation_and_reaches_the_trash;
+                feedbacks: first_votes_at_once_are_one_vote,
+                    counts_stay_exact_however_feedback_and_tickets_come_and_go,
+                    a_thread_goes_with_its_ticket_and_no_other, another_agents_opinions_and_tickets_are_not_there;
                 usage: posted_tokens_stand_on_the_conversation, only_what_came_on_top_is_booked,
                     two_processes_are_told_apart, the_largest_process_that_fits_is_continued,
                     a_process_that_was_silent_for_a_day_is_forgotten, agents_count_apart,
                     an_agent_may_have_counters_booked_as_posted, no_counts_and_no_difference_book_nothing,
                     a_total_alone_is_booked, a_resent_counter_is_booked_once;
+                spans: an_exchange_becomes_a_transcript, a_batch_that_comes_again_changes_nothing, children_wait_for_their_turn,
+                    a_turn_that_broke_off_shows_nothing_and_is_counted, a_visit_is_no_use_and_fields_are_replaced,
+                    a_bad_block_keeps_the_whole_batch_out, usage_adds_up_by_turn_and_model, a_span_comes_back_as_it_came,
+                    a_trace_is_a_tree_even_of_circles_and_long_chains,
+                    spans_go_to_the_trash_with_their_conversation_and_keep_coming,
+                    any_order_of_any_parts_leads_to_one_state;
                 lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold,
                     an_environment_that_the_agent_lacks_is_refused, every_ordering_ends_with_the_id,
                     pages_cut_the_list_without_gaps, counts_stay_exact_with_the_trash,
@@ -79,7 +90,9 @@ macro_rules! conformance {
                     names_of_agents_and_environments_are_checked, another_agents_rows_are_not_there;
                 nodes: nodes_that_make_the_same_conversation_make_one, nodes_that_hear_the_same_request_store_it_once,
                     nodes_that_write_to_one_conversation_lose_no_count, nodes_that_meet_the_same_agent_make_one,
-                    what_one_node_hears_is_found_at_the_other;
+                    what_one_node_hears_is_found_at_the_other, nodes_that_vote_on_one_message_leave_one_vote,
+                    nodes_that_vote_and_take_back_lose_no_count, nodes_that_file_tickets_of_one_feedback_file_one,
+                    nodes_that_define_one_action_define_it_once;
                 lasting: reopening_keeps_everything, ids_are_never_used_again, a_closed_store_refuses_writes,
                     closing_finishes_the_writes_that_wait, writes_that_fail_do_not_harm_their_neighbours,
                     a_short_queue_makes_writers_wait_and_loses_nothing, a_read_past_its_time_is_too_slow;

@@ -4,10 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use agentsight_model::feedback::Sentiment;
 use agentsight_model::key::Role;
-use agentsight_store::{Appended, Store};
+use agentsight_model::manage::ticket::NewTicket;
+use agentsight_store::{Appended, Error, Store};
 use serde_json::json;
 
+use crate::feedbacks::{definition, gives, ticket, vote};
 use crate::world::{Bot, World, all, conversation, event, named, ran, said, sent_as};
 
 /// The same bot, at each of two nodes.
@@ -124,4 +127,78 @@ pub(crate) async fn what_one_node_hears_is_found_at_the_other(world: World) {
 
     assert_eq!(here.search("quick").await, ["d", "c"]);
     there.store.close().await;
+}
+
+pub(crate) async fn nodes_that_vote_on_one_message_leave_one_vote(world: World) {
+    let bots = at_two_nodes(&world).await;
+
+    for n in 0..20 {
+        let message = bots[0].hears("c", n, "hi").await.id;
+        let votes = at_once(&bots, move |bot| async move { gives(&bot, vote(message, Sentiment::Positive)).await });
+        let [one, other] = votes.await.map(Result::unwrap);
+        assert_eq!(one.value.id, other.value.id, "{n}");
+        assert!(one.created != other.created, "{n}");
+    }
+
+    assert_eq!(bots[1].fields("c", ["feedback_count"]).await, [json!(20)]);
+    bots[1].store.close().await;
+}
+
+pub(crate) async fn nodes_that_vote_and_take_back_lose_no_count(world: World) {
+    let bots = at_two_nodes(&world).await;
+    let message = bots[0].hears("c", 0, "hi").await.id;
+
+    for _ in 0..20 {
+        let first = gives(&bots[0], vote(message, Sentiment::Positive)).await.unwrap().value.id;
+        at_once(&bots, move |bot| async move {
+            // Either is first, or both find something gone.
+            let _ = bot.store.delete_feedback(bot.agent, first).await;
+            let _ = gives(&bot, vote(message, Sentiment::Negative)).await;
+        })
+        .await;
+        let whole = bots[1].fetch("c").await;
+        let votes = u64::from(!whole["messages"][0]["feedback"].is_null());
+        assert_eq!(whole["feedback_count"], votes);
+    }
+
+    bots[1].store.close().await;
+}
+
+pub(crate) async fn nodes_that_file_tickets_of_one_feedback_file_one(world: World) {
+    let bots = at_two_nodes(&world).await;
+    let message = bots[0].hears("c", 0, "hi").await;
+
+    for n in 0..20 {
+        let message = bots[0].hears("c", n, "hi").await.id;
+        let feedback = gives(&bots[0], vote(message, Sentiment::Negative)).await.unwrap().value.id;
+        let filed = at_once(&bots, move |bot| async move {
+            let new = NewTicket { feedback: Some(feedback), ..ticket("t") };
+            bot.store.create_ticket(bot.agent, None, new).await
+        })
+        .await;
+        let [one, other] = &filed;
+        assert!(one.is_ok() != other.is_ok(), "{n}: {filed:?}");
+        let refusal = if one.is_ok() { other } else { one };
+        assert!(matches!(refusal, Err(Error::Refused(_))), "{n}: {refusal:?}");
+    }
+
+    let whole = bots[1].fetch(message.conversation).await;
+    assert_eq!(whole["tickets"].as_array().unwrap().len(), 20);
+    bots[1].store.close().await;
+}
+
+pub(crate) async fn nodes_that_define_one_action_define_it_once(world: World) {
+    let bots = at_two_nodes(&world).await;
+
+    for n in 0..20 {
+        let defined = at_once(&bots, move |bot| async move {
+            bot.store.create_action(bot.agent, definition(&format!("tool {n}"))).await
+        })
+        .await;
+        assert_eq!(defined.iter().filter(|result| result.is_ok()).count(), 1, "{n}: {defined:?}");
+        let other = defined.iter().find(|result| result.is_err()).unwrap();
+        assert!(matches!(other, Err(Error::Refused(_))), "{n}: {other:?}");
+    }
+
+    bots[1].store.close().await;
 }
