@@ -11,6 +11,7 @@ from server import BOOTSTRAP_KEY, Nodes, Server
 BINARY = os.environ.get("AGENTSIGHT_BIN")
 DATABASE_URL = os.environ.get("AGENTSIGHT_TEST_DATABASE_URL")  # a PostgreSQL that is empty; without it, SQLite
 NODES = int(os.environ.get("AGENTSIGHT_TEST_NODES", "1"))  # servers on that PostgreSQL, each request to any of them
+BUCKET = dict(setting.split("=", 1) for setting in os.environ.get("AGENTSIGHT_TEST_BUCKET", "").split())
 for name in [name for name in os.environ if name.startswith("AGENTSIGHT_")]:
     del os.environ[name]
 os.environ["AGENTSIGHT_API_KEY"] = BOOTSTRAP_KEY
@@ -35,11 +36,17 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
-    server = Nodes(BINARY, folder, DATABASE_URL, NODES) if NODES > 1 else Server(BINARY, folder, DATABASE_URL)
+    server = (
+        Nodes(BINARY, folder, DATABASE_URL, NODES, BUCKET)
+        if NODES > 1
+        else Server(BINARY, folder, DATABASE_URL)
+    )
     server.start()
     yield server
     code = server.stop()
     assert code == 0, f"the server ended with {code}:\n{server.said()}"
+    if BUCKET:
+        assert not list(tmp_path_factory.getbasetemp().rglob("blobs/*/*")), "a file is on a node's disk"
     if NODES > 1:
         assert all(server.spread.asked.values()), f"a node was never asked: {server.spread.asked}"
 

@@ -16,11 +16,10 @@ READY_WITHIN_S = 30
 class Server:
     """`agentsight serve` on a free port of the loopback, with a data folder of its own, or on a PostgreSQL."""
 
-    def __init__(self, binary, folder, database_url=None, log="server.log"):
+    def __init__(self, binary, folder, database_url=None, log="server.log", bucket=()):
         self.binary = binary
-        self.settings = {"AGENTSIGHT_DATABASE_URL": database_url} if database_url else {}
-        # Nodes share these two: the database, and the folder of the attachments. AGENTSIGHT_BLOBS among the settings
-        # would put a bucket in the folder's place.
+        # Nodes share these: the database, and the bucket or folder of the attachments.
+        self.settings = ({"AGENTSIGHT_DATABASE_URL": database_url} if database_url else {}) | dict(bucket)
         self.data_dir = folder / "data"
         self.log = folder / log
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
@@ -73,10 +72,19 @@ class Server:
 
 
 class Nodes:
-    """Several servers on one PostgreSQL and one folder of attachments, behind one address; used like a `Server`."""
+    """Several servers on one PostgreSQL and one bucket, behind one address; used like a `Server`.
 
-    def __init__(self, binary, folder, database_url, count):
-        self.nodes = [Server(binary, folder, database_url, log=f"node-{number}.log") for number in range(count)]
+    Without a bucket they share a folder for the attachments.
+    """
+
+    def __init__(self, binary, folder, database_url, count, bucket=()):
+        # With a bucket nothing on a node's own disk is shared.
+        own = [folder / f"node-{number}" if bucket else folder for number in range(count)]
+        for path in own:
+            path.mkdir(exist_ok=True)
+        self.nodes = [
+            Server(binary, path, database_url, log=f"node-{number}.log", bucket=bucket) for number, path in enumerate(own)
+        ]
 
     def start(self):
         for node in self.nodes:

@@ -4,6 +4,7 @@
 //! Nothing here knows how the product works; the suites do.
 
 mod bench;
+mod bucket;
 #[expect(dead_code, reason = "the suites that include it do more with a cluster")]
 mod cluster;
 mod command;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command};
-use crate::{deny, geoip, postgres, prerequisites, python};
+use crate::{bucket, deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
@@ -46,7 +46,7 @@ pub(crate) enum Step {
     Rust,
     /// The HTTP suite once more, on PostgreSQL
     Postgres,
-    /// The original SDK, unmodified, against the server binary (tests/sdk): on SQLite, on PostgreSQL, on three nodes
+    /// The original SDK, unmodified, against the server binary (tests/sdk): on SQLite, on PostgreSQL, on three nodes with a bucket
     Sdk,
     /// Several nodes of the binary on one PostgreSQL: started together, killed, cut off; their database migrated
     /// half-way, restarted, and replaced by its standby
@@ -164,7 +164,13 @@ fn sdk(runner: &[OsString]) -> Result<()> {
     run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))?;
     // A schema of its own, because the first run has left its agents behind.
     let shared = format!("{}?schema=nodes", server.url());
-    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", shared).env("AGENTSIGHT_TEST_NODES", "3"))
+    let bucket = bucket::start()?;
+    run_command(
+        suite()?
+            .env("AGENTSIGHT_TEST_DATABASE_URL", shared)
+            .env("AGENTSIGHT_TEST_NODES", "3")
+            .env("AGENTSIGHT_TEST_BUCKET", &bucket.settings),
+    )
 }
 
 fn seconds(time: Duration) -> String {

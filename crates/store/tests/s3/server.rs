@@ -27,8 +27,8 @@ use tokio::sync::oneshot;
 
 /// The bucket that is there.
 pub(crate) const BUCKET: &str = "files";
-const ACCESS_KEY: &str = "AKIDOFTHETESTS";
-const SECRET_KEY: &str = "the secret of the tests";
+pub(crate) const ACCESS_KEY: &str = "AKIDOFTHETESTS";
+pub(crate) const SECRET_KEY: &str = "the-secret-of-the-tests";
 
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 
