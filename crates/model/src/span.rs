@@ -82,6 +82,8 @@ pub struct NewSpan {
     pub turn_id: Option<String>,
     /// What it tells beside being there.
     pub tells: Tells,
+    /// What was said in it, where it comes from an instrumentation that knows no turns.
+    pub dialogue: Option<Dialogue>,
     /// The span as it came.
     pub payload: JsonText,
 }
@@ -125,6 +127,28 @@ pub struct TurnMessage {
     pub timestamp: Option<Timestamp>,
     /// The sender's own data, and `latency_ms` on the answer.
     pub metadata: JsonText,
+}
+
+/// What a call of a model was given, which is most often the conversation so far, and what came back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dialogue {
+    /// In order. What stands after the last answer is new.
+    pub heard: Vec<TurnMessage>,
+    /// What came back.
+    pub said: Vec<TurnMessage>,
+}
+
+/// The spans of one trace that came together, for the store to find their conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TraceSpans {
+    /// Lower case; empty where there was none.
+    pub trace_id: String,
+    /// What one of them calls the conversation; `None` where none does.
+    pub conversation_id: Option<String>,
+    /// What they say of it. An environment that the agent does not have is ignored.
+    pub fields: BlockFields,
+    /// In the order of the request.
+    pub spans: Vec<NewSpan>,
 }
 
 /// A run of a tool.
@@ -639,6 +663,7 @@ impl NewSpan {
             duration_ms,
             status,
             tells,
+            dialogue: None,
             payload: JsonText::from_raw(raw),
         })
     }

@@ -10,6 +10,7 @@ use agentsight_model::ids::AgentId;
 use agentsight_model::key::{ApiKey, Role};
 use agentsight_store::Identity;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderName;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use parking_lot::RwLock;
@@ -66,18 +67,27 @@ pub(crate) struct Writer {
     pub(crate) identity: Identity,
 }
 
+/// A key by itself.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// How a key may be announced: as the SDKs do, and as exporters of OpenTelemetry do.
+const SCHEMES: [&str; 2] = ["api-key", "bearer"];
+
 async fn identify(parts: &Parts, app: &App, plane: Plane) -> Result<Identity, ApiError> {
     const ABSENT: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid API key.");
-    let header = parts.headers.get(AUTHORIZATION).ok_or(ABSENT)?;
+    // What exporters of OpenTelemetry can be told to send: a header of any name.
+    let bare = parts.headers.get(API_KEY);
+    let header = parts.headers.get(AUTHORIZATION).or(bare).ok_or(ABSENT)?;
     let sighting: Sighting = Sha256::digest(header.as_bytes()).into();
     let identity = match app.keys.get(&sighting) {
         Some(identity) => identity,
         None => {
-            let (scheme, key) = header.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or(INVALID)?;
-            if !scheme.eq_ignore_ascii_case("api-key") {
-                return Err(INVALID);
-            }
+            let text = header.to_str().map_err(|_| INVALID)?.trim();
+            let key = match text.split_once(' ') {
+                Some((scheme, key)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => key.trim(),
+                None if bare == Some(header) => text,
+                _ => return Err(INVALID),
+            };
             let key: ApiKey = key.parse().map_err(|_| INVALID)?;
             let found = match plane {
                 Plane::Read => app.store.identify(&key.hash()).await?,

@@ -18,7 +18,7 @@ use crate::{App, files, health, managing, metrics, reading, tracking};
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
         tracking::conversation, tracking::message, tracking::action, tracking::click, tracking::attachments, tracking::feedback,
-        tracking::spans::ingest,
+        tracking::spans::ingest, tracking::otlp::traces,
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
         reading::messages::fetch, reading::spans::list, reading::spans::fetch, reading::spans::trace,
@@ -633,6 +633,23 @@ pub(crate) mod schemas {
         group_by: Option<String>,
         /// `usd` or `eur`; dollars are always there.
         currency: Option<String>,
+    }
+
+    /// `ExportTraceServiceRequest` of OTLP, in its JSON form.
+    #[derive(ToSchema)]
+    #[schema(as = OtlpTraces)]
+    pub(crate) struct OtlpTraces {
+        #[schema(rename = "resourceSpans")]
+        resource_spans: Option<Vec<serde_json::Value>>,
+    }
+
+    /// `ExportTraceServiceResponse` of OTLP.
+    #[derive(ToSchema)]
+    #[schema(as = OtlpStored)]
+    pub(crate) struct OtlpStored {
+        /// Spans that were not stored, and why; absent where all were.
+        #[schema(rename = "partialSuccess")]
+        partial_success: Option<serde_json::Value>,
     }
 
     /// Spans of a trace, each within its parent.

@@ -20,6 +20,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/conversation-feedbacks/", post(tracking::feedback))
         // Tracking: SDK 0.1.x
         .route("/api/ingest/", post(tracking::spans::ingest))
+        // Tracking: OpenTelemetry
+        .route("/v1/traces", post(tracking::otlp::traces))
         // Reading
         .route("/api/me/", get(reading::me::show))
         .route("/api/conversations/lookup/", get(reading::conversations::lookup))

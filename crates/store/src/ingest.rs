@@ -8,21 +8,22 @@ use std::collections::{HashMap, HashSet};
 
 use agentsight_model::agent::normalise_slug;
 use agentsight_model::conversation::ConversationRow;
-use agentsight_model::ids::{AgentId, ButtonId, ConversationId, SpanId};
+use agentsight_model::ids::{AgentId, ButtonId, ConversationId, ConversationRef, SpanId};
 use agentsight_model::json::JsonText;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::span::{
     BatchCounts, BatchStored, BlockFields, ConversationKey, LlmCall, NewSpan, SpanBatch, SpanBlock, Tells, ToolRun,
-    Turn, TurnMessage,
+    TraceSpans, Turn, TurnMessage,
 };
 use agentsight_model::time::Timestamp;
-use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Target};
+use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Receipt, Target};
 use futures_util::future::join_all;
 use serde_json::value::RawValue;
 
 use crate::agent::{environment_for, environments};
 use crate::conversation::{self, Head, Known};
-use crate::engine::{Param, Query, Row, Tx, params};
+use crate::dialogue::{self, Heard, NewLine};
+use crate::engine::{Param, Query, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
 use crate::ids::Kind;
@@ -50,21 +51,55 @@ impl Store {
         let writes = batch.blocks.into_iter().map(|block| {
             let address = block.fields.customer_ip_address;
             let place = address.and_then(|address| self.shared.geo.locate(address)).unwrap_or_default();
-            let texts: usize = block.spans.iter().map(|span| 2 * span.payload.as_str().len()).sum();
-            let bytes = WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + texts;
+            let bytes = block_bytes(&block);
             // They are queued in the order in which they are first polled: that of the batch.
             self.engine.write(bytes, move |tx| write_block(tx, agent, &block, &place, now))
         });
-        let mut stored = BatchStored::default();
-        for written in join_all(writes).await {
-            let written = written?;
-            stored.accepted.add(BatchCounts { conversations: 1, spans: written.spans });
-            stored.duplicates += written.duplicates;
-            if !stored.conversations.iter().any(|key| key.id == written.key.id) {
-                stored.conversations.push(written.key);
-            }
-        }
-        Ok(stored)
+        gather(join_all(writes).await)
+    }
+
+    /// Stores the spans of traces, each where its conversation is: the one that it names, or the one that holds earlier
+    /// spans of the same trace, or else one that is called like the trace.
+    ///
+    /// Durable and readable when it returns. Where a trace names its conversation only now, what came before goes there.
+    ///
+    /// # Errors
+    /// Where one trace fails, the others are kept, and the whole export may be sent again.
+    pub async fn ingest_traces(&self, agent: AgentId, traces: Vec<TraceSpans>) -> Result<BatchStored> {
+        const EARLIER: &str = "select c.conversation_id from spans s join conversations c on c.agent_id = s.agent_id and c.id = s.conversation
+            where s.agent_id = ?1 and s.trace_id = ?2 limit 1";
+        let ids: Vec<String> = traces.iter().map(|trace| trace.trace_id.clone()).collect();
+        let read = move |reader: &Reader<'_>| {
+            let asked: Vec<[Param<'_>; 2]> = ids.iter().map(|id| [agent.into(), Param::Text(id)]).collect();
+            let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: EARLIER, params }).collect();
+            let mut earlier: HashMap<usize, String> = HashMap::new();
+            reader.each_of(&queries, &mut |at, row| {
+                earlier.insert(at, row.string(0)?);
+                Ok(())
+            })?;
+            let slugs = environments(reader, agent)?.into_iter().map(|environment| environment.slug).collect();
+            Ok((earlier, slugs))
+        };
+        let (mut earlier, slugs): (_, HashSet<String>) = self.engine.read_now(read).await?;
+        let now = self.clock().now();
+        let writes = traces.into_iter().enumerate().map(|(at, trace)| {
+            let before = earlier.remove(&at).filter(|_| !trace.trace_id.is_empty());
+            let alone = if trace.trace_id.is_empty() { UNTRACED.to_owned() } else { trace.trace_id };
+            let name = trace.conversation_id.or_else(|| before.clone()).unwrap_or_else(|| alone.clone());
+            // Only what was put there for want of a name.
+            let adopts = before.filter(|before| *before == alone && *before != name);
+            let mut fields = trace.fields;
+            fields.environment = fields.environment.as_deref().and_then(normalise_slug).filter(|slug| slugs.contains(slug));
+            let block = SpanBlock { conversation_id: name, fields, spans: trace.spans };
+            let bytes = block_bytes(&block);
+            self.engine.write(bytes, move |tx| {
+                if let Some(before) = &adopts {
+                    adopt(tx, agent, before, &block.conversation_id)?;
+                }
+                write_block(tx, agent, &block, &Place::default(), now)
+            })
+        });
+        gather(join_all(writes).await)
     }
 
     /// Finds blocks that name an environment which the agent does not have.
@@ -85,6 +120,71 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Where spans go that belong to no trace and name no conversation.
+const UNTRACED: &str = "untraced";
+
+/// What a block weighs in the queue: its texts, and what is made of them.
+fn block_bytes(block: &SpanBlock) -> usize {
+    let texts: usize = block.spans.iter().map(|span| 2 * span.payload.as_str().len()).sum();
+    WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + texts
+}
+
+/// What a batch stored, or the first failure.
+fn gather(all: Vec<Result<Written>>) -> Result<BatchStored> {
+    let mut stored = BatchStored::default();
+    let mut seen = HashSet::new();
+    for written in all {
+        let written = written?;
+        stored.accepted.add(BatchCounts { conversations: 1, spans: written.spans });
+        stored.duplicates += written.duplicates;
+        if seen.insert(written.key.id) {
+            stored.conversations.push(written.key);
+        }
+    }
+    Ok(stored)
+}
+
+/// Lets a conversation that was called like its trace, for want of a name, become the one that is named now.
+fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
+    const RENAME: &str = "update conversations set conversation_id = ?3 where agent_id = ?1 and id = ?2";
+    const ADD: &str = "update conversations set message_count = conversations.message_count + o.message_count,
+            action_log_count = conversations.action_log_count + o.action_log_count,
+            button_count = conversations.button_count + o.button_count, attachment_count = conversations.attachment_count + o.attachment_count,
+            conversation_feedback_count = conversations.conversation_feedback_count + o.conversation_feedback_count,
+            message_feedback_count = conversations.message_feedback_count + o.message_feedback_count,
+            ticket_count = conversations.ticket_count + o.ticket_count, usage_count = conversations.usage_count + o.usage_count,
+            started_at = case when o.started_at < conversations.started_at then o.started_at else conversations.started_at end,
+            ended_at = case when o.ended_at > conversations.ended_at then o.ended_at else conversations.ended_at end,
+            is_used = case when o.is_used = 1 then 1 else conversations.is_used end
+        from conversations o where conversations.agent_id = ?1 and conversations.id = ?2 and o.agent_id = ?1 and o.id = ?3";
+    // In one order, so that nobody waits for somebody who waits for them.
+    for name in [before.min(name), before.max(name)] {
+        conversation::lock_by_name(tx, agent, name)?;
+    }
+    let find = |name: &str| conversation::find_head(tx, agent, &ConversationRef::Named(name.to_owned()));
+    let Some(old) = find(before)? else { return Ok(()) };
+    let Some(new) = find(name)? else {
+        tx.execute(RENAME, params![agent, old.row.id, name])?;
+        tx.ahead().note_changed(agent, old.row.id);
+        tx.ahead().note_made(agent, name);
+        return search::leave_texts(tx, agent, old.row.id);
+    };
+    for table in ["spans", "messages", "action_logs", "buttons", "attachments", "feedbacks", "tickets", "token_usage"] {
+        let sql = format!("update {table} set conversation = ?3 where agent_id = ?1 and conversation = ?2");
+        tx.execute(&sql, params![agent, old.row.id, new.row.id])?;
+    }
+    tx.execute(ADD, params![agent, new.row.id, old.row.id])?;
+    metadata::replace(tx, agent, old.row.id, &old.row.metadata, &JsonText::EMPTY)?;
+    tx.execute("delete from conversations where agent_id = ?1 and id = ?2", params![agent, old.row.id])?;
+    tx.add_to_total(agent, counters::CONVERSATIONS, -1);
+    if old.row.is_deleted {
+        tx.add_to_total(agent, counters::DELETED, -1);
+    }
+    tx.ahead().note_changed(agent, old.row.id);
+    tx.ahead().note_changed(agent, new.row.id);
+    search::leave_everything(tx, agent, new.row.id)
 }
 
 /// What became of a block.
@@ -245,6 +345,8 @@ struct TurnState {
 /// One thing for the transcript, to be written in the order of its time.
 enum Said<'s> {
     Message(&'s TurnMessage),
+    /// What an instrumentation heard, and how it is known again.
+    Heard(NewLine<'s>),
     Tool(ToolRun, Times),
 }
 
@@ -329,6 +431,18 @@ impl Projection<'_, '_> {
             }
             used |= span.tells != Tells::Visit;
             self.insert_span(span, &times, settled)?;
+        }
+        let heard: Vec<Heard<'_>> = spans
+            .iter()
+            .filter_map(|span| {
+                let (times, dialogue) = (self.times(span), span.dialogue.as_ref()?);
+                let (started_at, ended_at) = (times.started_at, times.ended_at);
+                Some(Heard { trace_id: &span.trace_id, started_at, ended_at, dialogue })
+            })
+            .collect();
+        if !heard.is_empty() {
+            let lines = dialogue::compare(self.tx, self.agent, self.known.id, &heard)?;
+            said.extend(lines.into_iter().map(|line| (line.at, Said::Heard(line))));
         }
         // Ids follow the transcript.
         said.sort_by_key(|(at, _)| *at);
@@ -472,20 +586,22 @@ impl Projection<'_, '_> {
     /// Writes a message, or the run of a tool with its own.
     fn say(&self, at: Timestamp, said: Said<'_>) -> Result<Growth> {
         let (tx, agent, known, now) = (self.tx, self.agent, self.known, self.now);
-        let event = |metadata: JsonText, what: Event| NewEvent {
+        let event = |metadata: JsonText, receipt: Option<Receipt>, what: Event| NewEvent {
             target: Target { id: Some(known.id), name: None },
             timestamp: at,
             metadata,
-            receipt: None,
+            receipt,
             what,
         };
+        let message = |message: &TurnMessage, receipt: Option<Receipt>| {
+            let what = Event::Message { sender: message.sender, content: String::new() };
+            let event = event(message.metadata.clone(), receipt, what);
+            insert_message(tx, agent, known, &event, message.sender, &message.content, None, now)?;
+            Ok(Growth { messages: 1, ..Growth::default() })
+        };
         match said {
-            Said::Message(message) => {
-                let what = Event::Message { sender: message.sender, content: String::new() };
-                let event = event(message.metadata.clone(), what);
-                insert_message(tx, agent, known, &event, message.sender, &message.content, None, now)?;
-                Ok(Growth { messages: 1, ..Growth::default() })
-            }
+            Said::Message(said) => message(said, None),
+            Said::Heard(line) => message(line.message, Some(line.receipt)),
             Said::Tool(run, times) => {
                 let action = NewAction {
                     action_name: run.name,
@@ -496,7 +612,7 @@ impl Projection<'_, '_> {
                     response: run.response,
                     error_message: run.error,
                 };
-                let event = event(JsonText::EMPTY, Event::Action(action.clone()));
+                let event = event(JsonText::EMPTY, None, Event::Action(action.clone()));
                 append_action(tx, agent, known, &event, &action, now).map(|(_, growth)| growth)
             }
         }

@@ -10,6 +10,7 @@ mod blob;
 mod button;
 mod conversation;
 mod counters;
+mod dialogue;
 mod engine;
 mod error;
 mod feedback;

@@ -85,7 +85,7 @@ pub(crate) fn sender_code(sender: Sender) -> i64 {
     }
 }
 
-fn sender(row: &Row<'_>, column: usize) -> Result<Sender> {
+pub(crate) fn sender(row: &Row<'_>, column: usize) -> Result<Sender> {
     match row.int(column)? {
         0 => Ok(Sender::EndUser),
         1 => Ok(Sender::Agent),

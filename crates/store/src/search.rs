@@ -69,6 +69,15 @@ pub(crate) fn leave_texts(tx: &Tx<'_>, agent: AgentId, conversation: Conversatio
     }
 }
 
+/// Leaves a whole conversation to be indexed anew.
+pub(crate) fn leave_everything(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
+    const WAITING: &str = "select unindexed_since from conversations where agent_id = ?1 and id = ?2";
+    const MARK: &str = "update conversations set unindexed_since = ?3 where agent_id = ?1 and id = ?2";
+    let waits = tx.one(WAITING, params![agent, conversation], |row| row.opt_int(0))?.flatten().is_some();
+    tx.execute(MARK, params![agent, conversation, NEVER_INDEXED])?;
+    if waits { Ok(()) } else { leave_new(tx, agent, conversation) }
+}
+
 pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
     Ok(reader
         .one("select count(*) from search_pending", &[], |row| row.int(0))?

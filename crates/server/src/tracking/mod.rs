@@ -1,5 +1,6 @@
 //! The writes of generation 0.0.x (contract: tracking-v0). Each handler takes a body apart and asks the store once.
 
+pub(crate) mod otlp;
 pub(crate) mod spans;
 
 use agentsight_model::action::ActionLog;

@@ -1,0 +1,170 @@
+//! One adapter per instrumentation. Each looks for its own attributes, and says nothing where it does not find them.
+
+mod gen_ai;
+mod langfuse;
+mod openinference;
+mod traceloop;
+mod vercel;
+
+use agentsight_model::json::JsonText;
+use agentsight_model::span::{BlockFields, Dialogue, LlmCall, Tells, ToolRun};
+use agentsight_model::usage::TokenCounts;
+use serde_json::Value;
+
+use crate::attributes::Attributes;
+use crate::messages::Said;
+use crate::span::Event;
+
+/// A span as an adapter sees it.
+pub(crate) struct Seen<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) attributes: Attributes<'a>,
+    pub(crate) events: &'a [Event],
+    pub(crate) is_error: bool,
+    pub(crate) error: Option<&'a str>,
+}
+
+/// What an adapter found.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// `llm`, `tool`, `agent`, `chain`, …; `span` where nobody knows it.
+    pub(crate) kind: String,
+    pub(crate) tells: Option<Tells>,
+    pub(crate) dialogue: Option<Dialogue>,
+    /// It is a span of SDK 0.1.x.
+    pub(crate) is_own: bool,
+}
+
+/// Asks every adapter; the first that knows the span counts. The more particular ones come first, because most
+/// instrumentations also set some of the general attributes.
+pub(crate) fn read(seen: &Seen<'_>) -> Found {
+    if let Some(kind) = seen.attributes.text("agentsight.span.kind") {
+        return Found { kind: kind.into_owned(), is_own: true, ..Found::default() };
+    }
+    let adapters = [vercel::read, openinference::read, langfuse::read, traceloop::read, gen_ai::read];
+    adapters
+        .iter()
+        .find_map(|read| read(seen))
+        .unwrap_or_else(|| Found { kind: "span".to_owned(), ..Found::default() })
+}
+
+impl Found {
+    pub(crate) fn of(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn telling(self, tells: Tells) -> Self {
+        Self { tells: Some(tells), ..self }
+    }
+
+    /// With what was said, where anything was.
+    pub(crate) fn saying(self, heard: Said, said: Said) -> Self {
+        let dialogue = (!heard.is_empty() || !said.is_empty()).then_some(Dialogue { heard, said });
+        Self { dialogue, ..self }
+    }
+}
+
+impl Seen<'_> {
+    /// A run of a tool, failed where the span did.
+    pub(crate) fn tool(&self, name: Option<String>, arguments: Option<&Value>, response: Option<&Value>) -> Tells {
+        let name = name.unwrap_or_else(|| self.name.to_owned());
+        let error = self.error.map(str::to_owned).or_else(|| self.exception());
+        Tells::Tool(ToolRun {
+            name: name.chars().take(agentsight_model::limits::TEXT_CHARS).collect(),
+            arguments: arguments.map(arguments_of).unwrap_or_default(),
+            response: response.map(plain).unwrap_or_default(),
+            error: if self.is_error { error.unwrap_or_else(|| "error".to_owned()) } else { String::new() },
+        })
+    }
+
+    fn exception(&self) -> Option<String> {
+        let event = self.events.iter().find(|event| event.name == "exception")?;
+        Attributes(&event.attributes).first(&["exception.message", "exception.type"])
+    }
+}
+
+/// Arguments as an object (contract: ingest-v1 §5.4).
+fn arguments_of(value: &Value) -> JsonText {
+    match crate::attributes::structure(value) {
+        Some(object @ Value::Object(_)) => JsonText::of(&object),
+        Some(other) => JsonText::of(&serde_json::json!({ "value": other })),
+        None => match value {
+            Value::String(text) => JsonText::of(&serde_json::json!({ "raw": text })),
+            Value::Null => JsonText::EMPTY,
+            other => JsonText::of(&serde_json::json!({ "value": other })),
+        },
+    }
+}
+
+/// A text as it is, anything else as its JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Tokens as instrumentations report them: the input holds what was read from and written to caches.
+pub(crate) fn call(model: Option<String>, mut counts: TokenCounts, is_embedding: bool) -> Tells {
+    if is_embedding {
+        counts.embedding_tokens = counts.prompt_tokens.max(counts.embedding_tokens);
+        counts.prompt_tokens = 0;
+    }
+    let cached = counts.cache_read_tokens.saturating_add(counts.cache_write_tokens);
+    if counts.prompt_tokens >= cached {
+        counts.prompt_tokens -= cached;
+    }
+    counts.sum_up();
+    let is_reported = counts.total_tokens > 0;
+    Tells::Llm(LlmCall { model, counts, reported_cost: 0, is_reported })
+}
+
+/// What a span calls its conversation, by the names that instrumentations have for it; the more particular first.
+pub(crate) fn conversation(attributes: Attributes<'_>) -> Option<String> {
+    const KEYS: &[&str] = &[
+        "agentsight.conversation.id",
+        "gen_ai.conversation.id",
+        "session.id",
+        "langfuse.session.id",
+        "traceloop.association.properties.conversation_id",
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.thread_id",
+        "traceloop.association.properties.chat_id",
+        "ai.telemetry.metadata.conversationId",
+        "ai.telemetry.metadata.sessionId",
+        "ai.telemetry.metadata.threadId",
+        "ai.telemetry.metadata.chatId",
+        "langgraph.thread_id",
+        "thread_id",
+        "thread.id",
+    ];
+    let named = attributes.first(KEYS);
+    // OpenInference keeps a chain's own metadata as JSON.
+    named.or_else(|| {
+        let metadata = attributes.structure("metadata")?;
+        let keys = ["conversation_id", "session_id", "thread_id"];
+        keys.iter().find_map(|key| metadata.get(*key)?.as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
+    })
+}
+
+/// What a span says of its conversation beside its name.
+pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> BlockFields {
+    let fit = |text: String| text.chars().take(agentsight_model::limits::TEXT_CHARS).collect();
+    let customer_id = attributes.first(&[
+        "agentsight.conversation.customer_id",
+        "user.id",
+        "enduser.id",
+        "langfuse.user.id",
+        "traceloop.association.properties.user_id",
+        "ai.telemetry.metadata.userId",
+    ]);
+    let environment = attributes
+        .first(&["agentsight.conversation.environment", "langfuse.environment"])
+        .or_else(|| resource.first(&["deployment.environment.name", "deployment.environment"]));
+    BlockFields {
+        customer_id: customer_id.map(fit),
+        environment: environment.map(fit),
+        ..BlockFields::default()
+    }
+}
