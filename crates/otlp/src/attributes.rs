@@ -25,7 +25,9 @@ fn value(value_of: Option<AnyValue>, depth: usize) -> Value {
         Any::BoolValue(flag) => Value::Bool(flag),
         Any::IntValue(number) => number.into(),
         // What JSON cannot say is kept as its word.
-        Any::DoubleValue(number) => serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number),
+        Any::DoubleValue(number) => {
+            serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number)
+        }
         Any::ArrayValue(list) => list.values.into_iter().map(|item| value(Some(item), depth + 1)).collect(),
         Any::KvlistValue(map) => {
             Value::Object(map.values.into_iter().map(|pair| (pair.key, value(pair.value, depth + 1))).collect())

@@ -54,12 +54,9 @@ pub struct Export {
 /// A body that is not the message that it should be.
 pub fn read(body: &[u8], encoding: Encoding) -> Result<Export, Unreadable> {
     let request = match encoding {
-        Encoding::Protobuf => {
-            ExportTraceServiceRequest::decode(body).map_err(|e| Unreadable(format!("The body is no OTLP message: {e}")))?
-        }
-        Encoding::Json => {
-            serde_json::from_slice(body).map_err(|e| Unreadable(format!("JSON parse error - {e}")))?
-        }
+        Encoding::Protobuf => ExportTraceServiceRequest::decode(body)
+            .map_err(|e| Unreadable(format!("The body is no OTLP message: {e}")))?,
+        Encoding::Json => serde_json::from_slice(body).map_err(|e| Unreadable(format!("JSON parse error - {e}")))?,
     };
     Ok(translate(request))
 }
@@ -71,7 +68,8 @@ fn translate(request: ExportTraceServiceRequest) -> Export {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut seen = Vec::new();
     for resource_spans in request.resource_spans {
-        let resource = resource_spans.resource.map(|resource| attributes::to_json(resource.attributes)).unwrap_or_default();
+        let resource =
+            resource_spans.resource.map(|resource| attributes::to_json(resource.attributes)).unwrap_or_default();
         for scope_spans in resource_spans.scope_spans {
             let scope = span::scope(scope_spans.scope.as_ref(), &scope_spans.schema_url);
             for span in scope_spans.spans {

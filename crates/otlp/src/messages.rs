@@ -18,7 +18,12 @@ pub(crate) fn message(role: &str, text: String) -> Option<TurnMessage> {
         _ => return None,
     };
     let text = crate::attributes::without_nul(text);
-    (!text.trim().is_empty()).then_some(TurnMessage { sender, content: text, timestamp: None, metadata: JsonText::EMPTY })
+    (!text.trim().is_empty()).then_some(TurnMessage {
+        sender,
+        content: text,
+        timestamp: None,
+        metadata: JsonText::EMPTY,
+    })
 }
 
 /// The messages of a value in any of the usual forms: a list of them, one of them, or an object that holds the list.
@@ -38,7 +43,11 @@ pub(crate) fn read(value: &Value, role: &str) -> Said {
             if let Some(inner @ Value::Object(_)) = object.get("message").or_else(|| object.get("kwargs")) {
                 return one(inner, own_role(value).unwrap_or(role)).into_iter().collect();
             }
-            if object.contains_key("role") || object.contains_key("content") || object.contains_key("parts") || object.contains_key("text") {
+            if object.contains_key("role")
+                || object.contains_key("content")
+                || object.contains_key("parts")
+                || object.contains_key("text")
+            {
                 return one(value, role).into_iter().collect();
             }
             // The input or output of a chain, by the names that people give it.
@@ -68,7 +77,8 @@ fn own_role(value: &Value) -> Option<&str> {
 fn one(value: &Value, role: &str) -> Option<TurnMessage> {
     let known = ["user", "human", "assistant", "ai", "model", "system", "developer", "tool", "function", "agent"];
     let role = own_role(value).filter(|role| known.contains(&role.to_ascii_lowercase().as_str())).unwrap_or(role);
-    let content = ["content", "parts", "text"].iter().find_map(|key| value.get(*key)).filter(|content| !content.is_null())?;
+    let content =
+        ["content", "parts", "text"].iter().find_map(|key| value.get(*key)).filter(|content| !content.is_null())?;
     message(role, text_of(content))
 }
 

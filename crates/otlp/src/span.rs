@@ -37,7 +37,8 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
     let span_id = id(&span.span_id)?;
     let trace_id = id(&span.trace_id).unwrap_or_default();
     let (started_at, ended_at) = (micros(span.start_time_unix_nano), micros(span.end_time_unix_nano));
-    let nanos = span.end_time_unix_nano.checked_sub(span.start_time_unix_nano).filter(|_| span.start_time_unix_nano > 0);
+    let nanos =
+        span.end_time_unix_nano.checked_sub(span.start_time_unix_nano).filter(|_| span.start_time_unix_nano > 0);
     // Three places, as SDK 0.1.x sends it.
     let duration_ms = nanos.and_then(|nanos| serde_json::Number::from_f64((nanos as f64 / 1_000.0).round() / 1_000.0));
     let status = match span.status.as_ref().map_or(0, |status| status.code) {
@@ -46,7 +47,8 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
         _ => "unset",
     };
     let status_text = span.status.map(|status| status.message).filter(|text| !text.is_empty());
-    let span_kind = SpanKind::try_from(span.kind).map_or("UNSPECIFIED", |kind| kind.as_str_name()).trim_start_matches("SPAN_KIND_");
+    let span_kind =
+        SpanKind::try_from(span.kind).map_or("UNSPECIFIED", |kind| kind.as_str_name()).trim_start_matches("SPAN_KIND_");
     let links: Vec<Value> = span
         .links
         .into_iter()
@@ -55,13 +57,23 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
     let events: Vec<Event> = span
         .events
         .into_iter()
-        .map(|event| Event { name: without_nul(event.name), at: micros(event.time_unix_nano), attributes: to_json(event.attributes) })
+        .map(|event| Event {
+            name: without_nul(event.name),
+            at: micros(event.time_unix_nano),
+            attributes: to_json(event.attributes),
+        })
         .collect();
     let attributes = to_json(span.attributes);
     let name = without_nul(span.name);
     let parent_span_id = id(&span.parent_span_id);
     let view = Attributes(&attributes);
-    let found = dialect::read(&dialect::Seen { name: &name, attributes: view, events: &events, is_error: status == "error", error: status_text.as_deref() });
+    let found = dialect::read(&dialect::Seen {
+        name: &name,
+        attributes: view,
+        events: &events,
+        is_error: status == "error",
+        error: status_text.as_deref(),
+    });
     let otel = json!({
         "span_kind": span_kind, "trace_flags": span.flags, "trace_state": span.trace_state, "status_description": status_text,
         "links": links, "resource": resource, "scope": scope,
@@ -77,7 +89,8 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
         "started_at": started_at.map(|at| at.to_string()), "ended_at": ended_at.map(|at| at.to_string()),
         "duration_ms": duration_ms, "status": status, "attributes": attributes, "events": archived_events, "otel": otel,
     }));
-    let conversation = dialect::conversation(view).map(|name| name.chars().take(agentsight_model::limits::TEXT_CHARS).collect());
+    let conversation =
+        dialect::conversation(view).map(|name| name.chars().take(agentsight_model::limits::TEXT_CHARS).collect());
     let fields = dialect::fields(view, Attributes(resource));
     // What SDK 0.1.x made is read as what it is, whichever way it came.
     if found.is_own
@@ -120,7 +133,10 @@ fn micros(nanos: u64) -> Option<Timestamp> {
 pub(crate) fn numbered<'a>(attributes: Attributes<'a>, prefix: &str) -> BTreeMap<u32, BTreeMap<&'a str, &'a Value>> {
     let mut found: BTreeMap<u32, BTreeMap<&str, &Value>> = BTreeMap::new();
     for (key, value) in attributes.0 {
-        let Some((number, rest)) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')?.split_once('.')) else { continue };
+        let Some((number, rest)) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')?.split_once('.'))
+        else {
+            continue;
+        };
         if let Ok(number) = number.parse() {
             found.entry(number).or_default().insert(rest, value);
         }

@@ -78,14 +78,17 @@ async fn identify(parts: &Parts, app: &App, plane: Plane) -> Result<Identity, Ap
     // What exporters of OpenTelemetry can be told to send: a header of any name.
     let bare = parts.headers.get(API_KEY);
     let header = parts.headers.get(AUTHORIZATION).or(bare).ok_or(ABSENT)?;
-    let sighting: Sighting = Sha256::digest(header.as_bytes()).into();
+    let is_bare = bare.is_some() && !parts.headers.contains_key(AUTHORIZATION);
+    // The same text means something else in the other header.
+    let sighting: Sighting =
+        Sha256::new_with_prefix([u8::from(is_bare)]).chain_update(header.as_bytes()).finalize().into();
     let identity = match app.keys.get(&sighting) {
         Some(identity) => identity,
         None => {
             let text = header.to_str().map_err(|_| INVALID)?.trim();
             let key = match text.split_once(' ') {
                 Some((scheme, key)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => key.trim(),
-                None if bare == Some(header) => text,
+                None if is_bare => text,
                 _ => return Err(INVALID),
             };
             let key: ApiKey = key.parse().map_err(|_| INVALID)?;

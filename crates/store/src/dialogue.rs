@@ -59,9 +59,9 @@ impl<'s> Lines<'s> {
     }
 
     fn into_texts(self) -> impl Iterator<Item = (Text<'s>, Vec<Line>)> {
-        self.0.into_iter().flat_map(|(sender, texts)| {
-            texts.into_iter().map(move |(text, lines)| ((sender, text), lines))
-        })
+        self.0
+            .into_iter()
+            .flat_map(|(sender, texts)| texts.into_iter().map(move |(text, lines)| ((sender, text), lines)))
     }
 }
 
@@ -74,7 +74,8 @@ pub(crate) fn compare<'s>(
 ) -> Result<Vec<NewLine<'s>>> {
     const LINES: &str = "select id, timestamp, sender, content, receipt from messages
         where agent_id = ?1 and conversation = ?2 and action_name is null order by timestamp, id";
-    const MOVE: &str = "update messages set timestamp = ?4, receipt = ?5 where agent_id = ?1 and conversation = ?2 and id = ?3";
+    const MOVE: &str =
+        "update messages set timestamp = ?4, receipt = ?5 where agent_id = ?1 and conversation = ?2 and id = ?3";
     let mut lines = Lines::default();
     for one in heard {
         for message in one.dialogue.heard.iter().chain(&one.dialogue.said) {
@@ -83,8 +84,12 @@ pub(crate) fn compare<'s>(
     }
     tx.each(LINES, params![agent, conversation], |row| {
         if let Some(alike) = lines.0.get_mut(&sender(row, 2)?).and_then(|texts| texts.get_mut(row.text(3).ok()?)) {
-            let line =
-                Line { id: Some(MessageId(row.int(0)?)), at: row.timestamp(1)?, receipt: row.opt_int(4)?, is_moved: false };
+            let line = Line {
+                id: Some(MessageId(row.int(0)?)),
+                at: row.timestamp(1)?,
+                receipt: row.opt_int(4)?,
+                is_moved: false,
+            };
             alike.push(line);
         }
         Ok(())
@@ -93,7 +98,8 @@ pub(crate) fn compare<'s>(
     for one in heard {
         let (_, fresh) = one.parts();
         let placed = fresh.iter().zip(0..).map(|(message, n)| (message, one.started_at.plus_micros(n)));
-        let placed = placed.chain(one.dialogue.said.iter().zip(0..).map(|(message, n)| (message, one.ended_at.plus_micros(n))));
+        let placed =
+            placed.chain(one.dialogue.said.iter().zip(0..).map(|(message, n)| (message, one.ended_at.plus_micros(n))));
         let mut nth: HashMap<Text<'_>, usize> = HashMap::new();
         for (message, at) in placed {
             let text: Text<'s> = (message.sender, &message.content);
@@ -163,7 +169,13 @@ impl<'s> Heard<'s> {
 }
 
 fn claim(trace_id: &str, (sender, content): Text<'_>, n: usize) -> Receipt {
-    Receipt::of([b"of a trace".as_slice(), trace_id.as_bytes(), sender.as_str().as_bytes(), content.as_bytes(), &n.to_le_bytes()])
+    Receipt::of([
+        b"of a trace".as_slice(),
+        trace_id.as_bytes(),
+        sender.as_str().as_bytes(),
+        content.as_bytes(),
+        &n.to_le_bytes(),
+    ])
 }
 
 fn history_receipt((sender, content): Text<'_>, n: usize) -> Receipt {

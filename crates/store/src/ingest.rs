@@ -89,7 +89,8 @@ impl Store {
             // Only what was put there for want of a name.
             let adopts = before.filter(|before| *before == alone && *before != name);
             let mut fields = trace.fields;
-            fields.environment = fields.environment.as_deref().and_then(normalise_slug).filter(|slug| slugs.contains(slug));
+            fields.environment =
+                fields.environment.as_deref().and_then(normalise_slug).filter(|slug| slugs.contains(slug));
             let block = SpanBlock { conversation_id: name, fields, spans: trace.spans };
             let bytes = block_bytes(&block);
             self.engine.write(bytes, move |tx| {
@@ -149,6 +150,9 @@ fn gather(all: Vec<Result<Written>>) -> Result<BatchStored> {
 /// Lets a conversation that was called like its trace, for want of a name, become the one that is named now.
 fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
     const RENAME: &str = "update conversations set conversation_id = ?3 where agent_id = ?1 and id = ?2";
+    const DOUBLES: &str = "delete from spans where agent_id = ?1 and conversation = ?2
+        and span_id in (select o.span_id from spans o where o.agent_id = ?1 and o.conversation = ?3)";
+    const NOT_INDEXED: &str = "delete from search_pending where agent_id = ?1 and conversation = ?2";
     const ADD: &str = "update conversations set message_count = conversations.message_count + o.message_count,
             action_log_count = conversations.action_log_count + o.action_log_count,
             button_count = conversations.button_count + o.button_count, attachment_count = conversations.attachment_count + o.attachment_count,
@@ -171,12 +175,16 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
         tx.ahead().note_made(agent, name);
         return search::leave_texts(tx, agent, old.row.id);
     };
+    // A span is known by its id within a conversation, so that one of the two would be taken for the other.
+    let doubles = tx.execute_counted(DOUBLES, params![agent, old.row.id, new.row.id])?;
+    tx.add_to_total(agent, counters::SPANS, -i64::try_from(doubles).unwrap_or_default());
     for table in ["spans", "messages", "action_logs", "buttons", "attachments", "feedbacks", "tickets", "token_usage"] {
         let sql = format!("update {table} set conversation = ?3 where agent_id = ?1 and conversation = ?2");
         tx.execute(&sql, params![agent, old.row.id, new.row.id])?;
     }
     tx.execute(ADD, params![agent, new.row.id, old.row.id])?;
     metadata::replace(tx, agent, old.row.id, &old.row.metadata, &JsonText::EMPTY)?;
+    tx.execute(NOT_INDEXED, params![agent, old.row.id])?;
     tx.execute("delete from conversations where agent_id = ?1 and id = ?2", params![agent, old.row.id])?;
     tx.add_to_total(agent, counters::CONVERSATIONS, -1);
     if old.row.is_deleted {

@@ -19,7 +19,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let found = match operation.as_deref().unwrap_or("chat") {
         "execute_tool" => {
             let name = attributes.first(&["gen_ai.tool.name"]);
-            let arguments = attributes.get("gen_ai.tool.call.arguments").or_else(|| attributes.get("gen_ai.tool.arguments"));
+            let arguments =
+                attributes.get("gen_ai.tool.call.arguments").or_else(|| attributes.get("gen_ai.tool.arguments"));
             let result = attributes.get("gen_ai.tool.call.result").or_else(|| attributes.get("gen_ai.tool.result"));
             return Some(Found::of("tool").telling(seen.tool(name, arguments, result)));
         }
@@ -42,8 +43,7 @@ pub(super) fn counts(attributes: Attributes<'_>) -> TokenCounts {
             .count(&["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"]),
         cache_write_tokens: attributes
             .count(&["gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens"]),
-        reasoning_tokens: attributes
-            .count(&["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"]),
+        reasoning_tokens: attributes.count(&["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"]),
         ..TokenCounts::default()
     }
 }

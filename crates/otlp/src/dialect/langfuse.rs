@@ -32,8 +32,12 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         "agent" | "chain" => Found::of(&kind).saying(heard(), said()),
         // A span is whatever somebody wrapped: it speaks with somebody only where the trace says so.
         _ => {
-            let heard = attributes.get("langfuse.trace.input").map(|value| messages::read(value, "user")).unwrap_or_default();
-            let said = attributes.get("langfuse.trace.output").map(|value| messages::read(value, "assistant")).unwrap_or_default();
+            let heard =
+                attributes.get("langfuse.trace.input").map(|value| messages::read(value, "user")).unwrap_or_default();
+            let said = attributes
+                .get("langfuse.trace.output")
+                .map(|value| messages::read(value, "assistant"))
+                .unwrap_or_default();
             Found::of(if kind == "span" { "chain" } else { &kind }).saying(heard, said)
         }
     })

@@ -42,10 +42,7 @@ pub(crate) fn read(seen: &Seen<'_>) -> Found {
         return Found { kind: kind.into_owned(), is_own: true, ..Found::default() };
     }
     let adapters = [vercel::read, openinference::read, langfuse::read, traceloop::read, gen_ai::read];
-    adapters
-        .iter()
-        .find_map(|read| read(seen))
-        .unwrap_or_else(|| Found { kind: "span".to_owned(), ..Found::default() })
+    adapters.iter().find_map(|read| read(seen)).unwrap_or_else(|| Found { kind: "span".to_owned(), ..Found::default() })
 }
 
 impl Found {
@@ -162,9 +159,5 @@ pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> Bl
     let environment = attributes
         .first(&["agentsight.conversation.environment", "langfuse.environment"])
         .or_else(|| resource.first(&["deployment.environment.name", "deployment.environment"]));
-    BlockFields {
-        customer_id: customer_id.map(fit),
-        environment: environment.map(fit),
-        ..BlockFields::default()
-    }
+    BlockFields { customer_id: customer_id.map(fit), environment: environment.map(fit), ..BlockFields::default() }
 }

@@ -18,7 +18,9 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         "llm" => {
             let heard = or(indexed(attributes, "llm.input_messages", "user"), input, "user");
             let said = or(indexed(attributes, "llm.output_messages", "assistant"), output, "assistant");
-            Found::of("llm").telling(call(attributes.first(&["llm.model_name"]), counts(attributes), false)).saying(heard, said)
+            Found::of("llm")
+                .telling(call(attributes.first(&["llm.model_name"]), counts(attributes), false))
+                .saying(heard, said)
         }
         "embedding" => {
             let model = attributes.first(&["embedding.model_name", "llm.model_name"]);
@@ -26,7 +28,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         }
         "tool" => {
             let arguments = attributes.get("tool.parameters").filter(|value| !value.is_null()).or(input);
-            let arguments = input.filter(|value| value.as_str().is_some_and(|text| text.starts_with('{'))).or(arguments);
+            let arguments =
+                input.filter(|value| value.as_str().is_some_and(|text| text.starts_with('{'))).or(arguments);
             Found::of("tool").telling(seen.tool(attributes.first(&["tool.name"]), arguments, output))
         }
         "agent" | "chain" => {
@@ -71,7 +74,9 @@ fn indexed(attributes: Attributes<'_>, prefix: &str, role: &str) -> Said {
         let role = parts.get("message.role").and_then(|role| role.as_str()).unwrap_or(role);
         let whole = parts.get("message.content").map(|content| text_of(content)).unwrap_or_default();
         let text = if whole.is_empty() {
-            let texts = parts.iter().filter(|(key, _)| key.starts_with("message.contents.") && key.ends_with(".message_content.text"));
+            let texts = parts
+                .iter()
+                .filter(|(key, _)| key.starts_with("message.contents.") && key.ends_with(".message_content.text"));
             texts.filter_map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
         } else {
             whole

@@ -7,7 +7,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let attributes = seen.attributes;
     let kind = attributes.text("traceloop.span.kind")?;
     let name = attributes.first(&["traceloop.entity.name"]);
-    let (input, output) = (attributes.structure("traceloop.entity.input"), attributes.structure("traceloop.entity.output"));
+    let (input, output) =
+        (attributes.structure("traceloop.entity.input"), attributes.structure("traceloop.entity.output"));
     if kind == "tool" {
         // What a decorated function was called with: by name, or else by position.
         let named = |value: &serde_json::Value| {

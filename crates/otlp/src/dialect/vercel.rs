@@ -11,7 +11,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let operation = attributes.text("ai.operationId")?;
     if operation == "ai.toolCall" {
         let name = attributes.first(&["ai.toolCall.name"]);
-        let (arguments, result) = (["ai.toolCall.args", "ai.toolCall.input"], ["ai.toolCall.result", "ai.toolCall.output"]);
+        let (arguments, result) =
+            (["ai.toolCall.args", "ai.toolCall.input"], ["ai.toolCall.result", "ai.toolCall.output"]);
         let first = |keys: [&str; 2]| keys.iter().find_map(|key| attributes.get(key));
         return Some(Found::of("tool").telling(seen.tool(name, first(arguments), first(result))));
     }
@@ -32,7 +33,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         ..TokenCounts::default()
     };
     let counts = if own == TokenCounts::default() { gen_ai::counts(attributes) } else { own };
-    let model = attributes.first(&["ai.response.model", "gen_ai.response.model", "ai.model.id", "gen_ai.request.model"]);
+    let model =
+        attributes.first(&["ai.response.model", "gen_ai.response.model", "ai.model.id", "gen_ai.request.model"]);
     Some(Found::of("llm").telling(call(model, counts, is_embedding)).saying(heard, said))
 }
 

@@ -22,7 +22,9 @@ pub(crate) async fn traces(caller: Writer, State(app): State<App>, request: Requ
     let (bytes, _room) = spans_body(&app, request).await?;
     let export = match apart(bytes.len(), move || Ok(agentsight_otlp::read(&bytes, encoding))).await? {
         Ok(export) => export,
-        Err(Unreadable(why)) => return Ok(answer(StatusCode::BAD_REQUEST, agentsight_otlp::refused(&why, encoding), encoding)),
+        Err(Unreadable(why)) => {
+            return Ok(answer(StatusCode::BAD_REQUEST, agentsight_otlp::refused(&why, encoding), encoding));
+        }
     };
     let Export { traces, rejected } = export;
     app.store.ingest_traces(caller.agent, traces).await.map_err(busy_is_throttled)?;

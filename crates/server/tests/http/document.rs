@@ -27,6 +27,16 @@ pub(crate) fn check(answer: &Answer) {
     if is_about_the_document(&path) {
         return;
     }
+    let is_protobuf = answer.header("content-type") == Some("application/x-protobuf");
+    if is_protobuf {
+        assert_eq!(path, "/v1/traces", "only OpenTelemetry speaks protobuf: {said}");
+        assert!(
+            find(&path)
+                .is_some_and(|(_, methods)| methods["post"]["responses"].get(answer.status.to_string()).is_some()),
+            "undocumented status: {said}"
+        );
+        return;
+    }
     if answer.status >= 400 && sent.method != "HEAD" {
         assert_eq!(answer.header("content-type"), Some("application/json"), "every error is JSON: {said}");
     }

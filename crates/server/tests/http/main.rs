@@ -24,6 +24,7 @@ mod lists;
 mod managing;
 mod mutations;
 mod operation;
+mod otlp;
 mod reading;
 mod spans;
 mod tickets;

@@ -1,0 +1,373 @@
+//! OpenTelemetry in: what instrumentations record becomes conversations.
+
+use serde_json::{Value, json};
+
+use crate::app::{Bot, TestApp};
+
+const SECOND: u64 = 1_000_000_000;
+/// 2026-03-02T09:15:00Z
+const NOON: u64 = 1_772_442_900 * SECOND;
+
+fn any(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!({ "stringValue": text }),
+        Value::Bool(flag) => json!({ "boolValue": flag }),
+        Value::Number(number) if number.is_i64() => json!({ "intValue": number.to_string() }),
+        Value::Number(number) => json!({ "doubleValue": number }),
+        Value::Array(items) => json!({ "arrayValue": { "values": items.iter().map(any).collect::<Vec<_>>() } }),
+        Value::Object(_) => json!({ "kvlistValue": { "values": attributes(value) } }),
+        Value::Null => json!({}),
+    }
+}
+
+fn attributes(of: &Value) -> Vec<Value> {
+    of.as_object().unwrap().iter().map(|(key, value)| json!({ "key": key, "value": any(value) })).collect()
+}
+
+/// A span that began so many seconds after noon and took one.
+fn span(trace: &str, id: u8, name: &str, second: u64, of: Value) -> Value {
+    json!({ "traceId": trace.repeat(16), "spanId": format!("{id:016x}"), "name": name, "kind": 1,
+        "startTimeUnixNano": (NOON + second * SECOND).to_string(), "endTimeUnixNano": (NOON + (second + 1) * SECOND).to_string(),
+        "attributes": attributes(&of), "status": {} })
+}
+
+fn export(spans: &[Value]) -> Value {
+    json!({ "resourceSpans": [{ "resource": { "attributes": attributes(&json!({ "service.name": "bot" })) },
+        "scopeSpans": [{ "scope": { "name": "probe", "version": "1" }, "spans": spans }] }] })
+}
+
+async fn sends(bot: &Bot<'_>, spans: &[Value]) {
+    assert_eq!(bot.post("/v1/traces", export(spans)).await.whole(), (200, json!({})));
+}
+
+/// Sender and content of each message.
+async fn transcript(bot: &Bot<'_>, conversation: &str) -> Vec<(String, String)> {
+    let whole = bot.fetch(conversation).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let messages = whole["messages"].as_array().unwrap();
+    messages.iter().map(|message| (text(&message["sender"]), text(&message["content"]))).collect()
+}
+
+fn lines(lines: &[(&str, &str)]) -> Vec<(String, String)> {
+    lines.iter().map(|(sender, content)| ((*sender).to_owned(), (*content).to_owned())).collect()
+}
+
+/// The history that a call is given: a list of texts, the user's first.
+fn history(texts: &[&str]) -> String {
+    let roles = ["user", "assistant"].iter().cycle();
+    let turns: Vec<Value> =
+        texts.iter().zip(roles).map(|(text, role)| json!({ "role": role, "content": text })).collect();
+    Value::from([vec![json!({ "role": "system", "content": "Be nice." })], turns].concat()).to_string()
+}
+
+/// The call of a model of the present conventions.
+fn call(trace: &str, id: u8, second: u64, conversation: Option<&str>, texts: &[&str], answer: &str) -> Value {
+    let mut of = json!({ "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m", "gen_ai.input.messages": history(texts),
+        "gen_ai.output.messages": json!([{ "role": "assistant", "parts": [{ "type": "text", "content": answer }], "finish_reason": "stop" }]).to_string() });
+    if let Some(conversation) = conversation {
+        of["gen_ai.conversation.id"] = json!(conversation);
+    }
+    span(trace, id, "chat m", second, of)
+}
+
+#[tokio::test]
+async fn every_instrumentation_tells_the_same_exchange() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let output = json!([{ "role": "assistant", "content": "Tomorrow." }]).to_string();
+    let input = history(&["When?"]);
+    let usage = json!({ "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20, "gen_ai.usage.cache_read.input_tokens": 40 });
+    let with = |of: Value, more: &Value| {
+        let mut of = of;
+        of.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        of
+    };
+    let dialects = [
+        (
+            "conventions",
+            with(
+                json!({ "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m", "gen_ai.conversation.id": "conventions",
+            "gen_ai.input.messages": [{ "role": "user", "parts": [{ "type": "text", "content": "When?" }] }], "gen_ai.output.messages": output }),
+                &usage,
+            ),
+        ),
+        (
+            "numbered",
+            with(
+                json!({ "gen_ai.system": "openai", "gen_ai.request.model": "m", "traceloop.association.properties.session_id": "numbered", "gen_ai.prompt.0.role": "system",
+            "gen_ai.prompt.0.content": "Be nice.", "gen_ai.prompt.1.role": "user", "gen_ai.prompt.1.content": "When?", "gen_ai.completion.0.role": "assistant",
+            "gen_ai.completion.0.content": "Tomorrow." }),
+                &json!({ "gen_ai.usage.prompt_tokens": 100, "gen_ai.usage.completion_tokens": 20, "gen_ai.usage.cache_read_input_tokens": 40 }),
+            ),
+        ),
+        (
+            "openinference",
+            json!({ "openinference.span.kind": "LLM", "session.id": "openinference", "llm.model_name": "m", "llm.input_messages.0.message.role": "user",
+            "llm.input_messages.0.message.contents.0.message_content.type": "text", "llm.input_messages.0.message.contents.0.message_content.text": "When?",
+            "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "Tomorrow.", "llm.token_count.prompt": 100, "llm.token_count.completion": 20,
+            "llm.token_count.prompt_details.cache_read": 40 }),
+        ),
+        (
+            "vercel",
+            json!({ "ai.operationId": "ai.generateText.doGenerate", "ai.telemetry.metadata.sessionId": "vercel", "ai.model.id": "m", "ai.prompt.messages": input,
+            "ai.response.text": "Tomorrow.", "ai.usage.inputTokens": 100, "ai.usage.outputTokens": 20, "ai.usage.cachedInputTokens": 40 }),
+        ),
+        (
+            "langfuse",
+            json!({ "langfuse.observation.type": "generation", "langfuse.session.id": "langfuse", "langfuse.observation.model.name": "m", "langfuse.observation.input": input,
+            "langfuse.observation.output": "{\"role\": \"assistant\", \"content\": \"Tomorrow.\"}",
+            "langfuse.observation.usage_details": "{\"input\": 100, \"output\": 20, \"cache_read_input_tokens\": 40}" }),
+        ),
+    ];
+    for (number, (name, of)) in dialects.iter().enumerate() {
+        sends(&bot, &[span(&format!("{number:02x}"), 1, "call", 0, of.clone())]).await;
+
+        assert_eq!(transcript(&bot, name).await, lines(&[("end_user", "When?"), ("agent", "Tomorrow.")]), "{name}");
+        let usage = bot.get(&format!("/api/token-usage/?conversation_id={name}")).await.json();
+        let row = &usage["results"][0];
+        assert_eq!(
+            ["model", "prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens", "turn_id"]
+                .map(|key| row[key].clone()),
+            [json!("m"), json!(60), json!(20), json!(40), json!(120), json!(null)],
+            "{name}"
+        );
+        let spans = bot.get(&format!("/api/spans/?conversation_id={name}")).await.json();
+        assert_eq!((&spans["count"], &spans["results"][0]["kind"]), (&json!(1), &json!("llm")), "{name}");
+    }
+    let events = json!([
+        { "name": "gen_ai.user.message", "timeUnixNano": NOON.to_string(), "attributes": attributes(&json!({ "content": "When?" })) },
+        { "name": "gen_ai.choice", "timeUnixNano": NOON.to_string(), "attributes": attributes(&json!({ "message": "{\"content\": \"Tomorrow.\"}" })) },
+    ]);
+    let mut older = span("0e", 1, "chat", 0, json!({ "gen_ai.system": "openai", "thread_id": "events" }));
+    older["events"] = events;
+    sends(&bot, &[older]).await;
+    assert_eq!(transcript(&bot, "events").await, lines(&[("end_user", "When?"), ("agent", "Tomorrow.")]));
+}
+
+#[tokio::test]
+async fn a_history_that_every_call_repeats_is_told_once_in_any_order() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let expected = lines(&[
+        ("end_user", "hi"),
+        ("agent", "hello"),
+        ("end_user", "yes"),
+        ("agent", "so"),
+        ("end_user", "yes"),
+        ("agent", "and so on"),
+    ]);
+    let calls = |name: &str| {
+        [
+            call("a1", 1, 0, Some(name), &["hi"], "hello"),
+            call("a2", 2, 10, Some(name), &["hi", "hello", "yes"], "so"),
+            call("a3", 3, 20, Some(name), &["hi", "hello", "yes", "so", "yes"], "and so on"),
+        ]
+    };
+    for (number, order) in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0]].iter().enumerate() {
+        let name = format!("c{number}");
+        for at in order {
+            sends(&bot, &[calls(&name)[*at].clone()]).await;
+        }
+        assert_eq!(transcript(&bot, &name).await, expected, "{order:?}");
+        sends(&bot, &calls(&name)).await;
+        assert_eq!(transcript(&bot, &name).await, expected, "{order:?} and again");
+        assert_eq!(bot.fetch(&name).await["message_count"], json!(6));
+    }
+    sends(&bot, &calls("together")).await;
+    assert_eq!(transcript(&bot, "together").await, expected);
+    // Only the last call was recorded: what it heard is there all the same, in its order.
+    sends(&bot, &calls("last")[2..]).await;
+    assert_eq!(transcript(&bot, "last").await, expected);
+    // Calls that remember nothing are exchanges of their own, however alike.
+    sends(&bot, &[call("b1", 1, 0, Some("short"), &["yes"], "ok"), call("b2", 2, 9, Some("short"), &["yes"], "ok")])
+        .await;
+    assert_eq!(
+        transcript(&bot, "short").await,
+        lines(&[("end_user", "yes"), ("agent", "ok"), ("end_user", "yes"), ("agent", "ok")])
+    );
+}
+
+#[tokio::test]
+async fn the_steps_of_one_exchange_tell_its_question_once() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let agent = json!({ "openinference.span.kind": "AGENT", "session.id": "steps", "input.value": "When?", "output.value": "Tomorrow." });
+    let tool = json!({ "openinference.span.kind": "TOOL", "tool.name": "lookup", "input.value": "{\"order\": \"A-9\"}", "output.value": "shipped" });
+    let mut around = span("c1", 9, "agent", 0, agent);
+    around["endTimeUnixNano"] = json!((NOON + 9 * SECOND).to_string());
+    let mut failed = span(
+        "c1",
+        4,
+        "execute_tool refund",
+        3,
+        json!({ "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund", "gen_ai.tool.call.arguments": "{}" }),
+    );
+    failed["status"] = json!({ "code": 2, "message": "no money" });
+
+    sends(
+        &bot,
+        &[
+            call("c1", 1, 0, None, &["When?"], "lookup"),
+            span("c1", 2, "lookup", 2, tool),
+            failed,
+            call("c1", 3, 4, None, &["When?"], "Tomorrow."),
+            around,
+        ],
+    )
+    .await;
+
+    let told = transcript(&bot, "steps").await;
+    assert_eq!(
+        told,
+        lines(&[
+            ("end_user", "When?"),
+            ("agent", "lookup"),
+            ("agent", "Action lookup performed"),
+            ("agent", "Action refund performed"),
+            ("agent", "Tomorrow.")
+        ])
+    );
+    let whole = bot.fetch("steps").await;
+    let log = |at: usize| &whole["messages"][at]["action_logs"][0];
+    assert_eq!(
+        [&log(2)["tools_used"], &log(2)["response"], &log(2)["error_message"]],
+        [&json!({"order": "A-9"}), &json!("shipped"), &json!("")]
+    );
+    assert_eq!(log(3)["error_message"], json!("no money"));
+}
+
+#[tokio::test]
+async fn a_trace_without_a_name_is_a_conversation_until_it_is_named() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let trace = "d1".repeat(16);
+    let named = |id: u8, name: &str| span("d1", id, "ask", 0, json!({ "session.id": name, "user.id": "u-7" }));
+
+    sends(&bot, &[call("d1", 1, 0, None, &["When?"], "Tomorrow.")]).await;
+    assert_eq!(transcript(&bot, &trace).await.len(), 2);
+    let id = bot.fetch(&trace).await["id"].clone();
+
+    // Its name comes with the outermost span, which ends last.
+    sends(&bot, &[named(2, "s-1")]).await;
+    let whole = bot.fetch("s-1").await;
+    assert_eq!([&whole["id"], &whole["customer_id"], &whole["message_count"]], [&id, &json!("u-7"), &json!(2)]);
+    assert_eq!(bot.get(&format!("/api/conversations/?conversation_id={trace}")).await.json()["count"], json!(0));
+    // What follows goes where the trace is.
+    sends(&bot, &[call("d1", 3, 5, None, &["And now?"], "Now.")]).await;
+    assert_eq!(transcript(&bot, "s-1").await.len(), 4);
+
+    // The next trace of the same conversation, which is there already by then.
+    sends(&bot, &[call("d2", 4, 20, None, &["More?"], "More.")]).await;
+    let other = span("d2", 5, "ask", 20, json!({ "session.id": "s-1" }));
+    sends(&bot, &[other]).await;
+    let told = transcript(&bot, "s-1").await;
+    assert_eq!((told.len(), &told[4].1), (6, &"More?".to_owned()));
+    assert_eq!(bot.fetch("s-1").await["message_count"], json!(6));
+    assert_eq!(bot.get("/api/conversations/?full=false").await.json()["count"], json!(1));
+    assert_eq!(
+        bot.get("/api/conversations/?message_contains=More.").await.json()["results"][0]["conversation_id"],
+        json!("s-1")
+    );
+    assert_eq!(bot.get("/api/spans/?conversation_id=s-1").await.json()["count"], json!(5));
+    assert_eq!(bot.get("/api/token-usage/?conversation_id=s-1").await.json()["count"], json!(3));
+}
+
+#[tokio::test]
+async fn the_archive_holds_what_no_adapter_knows() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let mut odd = span(
+        "e1",
+        1,
+        "GET /",
+        0,
+        json!({ "http.method": "GET", "list": [1, 2.5, true], "map": { "a": { "b": "c" } }, "nothing": null }),
+    );
+    odd["parentSpanId"] = json!("00000000000000ff");
+    odd["links"] = json!([{ "traceId": "e2".repeat(16), "spanId": "0000000000000007", "attributes": [] }]);
+    odd["events"] = json!([{ "name": "exception", "timeUnixNano": NOON.to_string(), "attributes": attributes(&json!({ "exception.type": "E" })) }]);
+
+    sends(&bot, &[odd]).await;
+
+    let spans = bot.get("/api/spans/").await.json();
+    let row = &spans["results"][0];
+    assert_eq!(
+        ["kind", "name", "status", "parent_span_id", "duration_ms", "started_at"].map(|key| row[key].clone()),
+        [
+            json!("span"),
+            json!("GET /"),
+            json!("unset"),
+            json!("00000000000000ff"),
+            json!(1000.0),
+            json!("2026-03-02T09:15:00Z")
+        ]
+    );
+    assert_eq!(
+        row["attributes"],
+        json!({ "http.method": "GET", "list": [1, 2.5, true], "map": { "a": { "b": "c" } }, "nothing": null })
+    );
+    assert_eq!(
+        row["events"],
+        json!([{ "name": "exception", "timestamp": "2026-03-02T09:15:00Z", "attributes": { "exception.type": "E" } }])
+    );
+    let payload = bot.get(&format!("/api/spans/{}/?payload=true", row["id"])).await.json()["payload"].clone();
+    assert_eq!(payload["otel"]["resource"], json!({ "service.name": "bot" }));
+    assert_eq!(payload["otel"]["scope"], json!({ "name": "probe", "version": "1", "schema_url": "" }));
+    assert_eq!(payload["otel"]["links"][0]["span_id"], json!("0000000000000007"));
+}
+
+#[tokio::test]
+async fn what_is_no_export_is_refused_in_its_own_form() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let before = app.contents();
+    let send = async |content_type: &str, body: &[u8]| {
+        bot.send("POST", "/v1/traces", &[("content-type", content_type)], body.to_vec()).await
+    };
+
+    let garbage = send("application/x-protobuf", &[0xff; 64]).await;
+    assert_eq!((garbage.status, garbage.header("content-type")), (400, Some("application/x-protobuf")));
+    let no_json = send("application/json", b"{\"resourceSpans\": [").await;
+    assert_eq!(
+        (no_json.status, no_json.json()["message"].as_str().unwrap().starts_with("JSON parse error - ")),
+        (400, true)
+    );
+    assert_eq!(send("application/json", b"{\"resourceSpans\": 7}").await.status, 400);
+    assert_eq!(send("text/plain", b"{}").await.status, 415);
+    assert_eq!(send("application/x-protobuf", b"").await.status, 200);
+    assert_eq!(app.stranger().post("/v1/traces", export(&[])).await.whole().0, 401);
+    assert_eq!(app.contents(), before);
+
+    let mut nameless = span("f1", 1, "x", 0, json!({}));
+    nameless["spanId"] = json!("");
+    let answer = bot
+        .post("/v1/traces", export(&[nameless, span("f1", 2, "y", 0, json!({ "session.id": "kept" }))]))
+        .await
+        .whole();
+    let partial = json!({ "partialSuccess": { "rejectedSpans": "1", "errorMessage": "Spans without a span_id cannot be stored." } });
+    assert_eq!(answer, (200, partial));
+    assert_eq!(bot.fetch("kept").await["is_used"], json!(true));
+}
+
+#[tokio::test]
+async fn a_key_may_come_as_exporters_send_it() {
+    let app = TestApp::start().await;
+    let (bot, key) = app.agent("helpdesk").with_named_key(agentsight_model::key::Role::Write).await;
+    drop(bot);
+    let stranger = app.stranger();
+    let key = key.reveal().to_owned();
+    for (name, value) in [
+        ("x-api-key", key.clone()),
+        ("authorization", format!("Bearer {key}")),
+        ("authorization", format!("api-key {key}")),
+    ] {
+        let answer = stranger.send("GET", "/api/me/", &[(name, &value)], Vec::new()).await;
+        assert_eq!(answer.status, 200, "{name}: {value}");
+    }
+    for (name, value) in
+        [("x-api-key", "ags_no".to_owned()), ("authorization", key.clone()), ("authorization", format!("Basic {key}"))]
+    {
+        let answer = stranger.send("GET", "/api/me/", &[(name, &value)], Vec::new()).await;
+        assert_eq!(answer.status, 401, "{name}: {value}");
+    }
+}
