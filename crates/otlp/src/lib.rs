@@ -26,6 +26,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message as _;
 
+/// The service of OTLP over gRPC, as it is generated.
+pub use opentelemetry_proto::tonic::collector::trace::v1 as service;
+
 /// The forms in which OTLP comes over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -61,7 +64,9 @@ pub fn read(body: &[u8], encoding: Encoding) -> Result<Export, Unreadable> {
     Ok(translate(request))
 }
 
-fn translate(request: ExportTraceServiceRequest) -> Export {
+/// What an export request that was decoded already holds.
+#[must_use]
+pub fn translate(request: ExportTraceServiceRequest) -> Export {
     let mut export = Export::default();
     let mut positions: HashMap<(String, Option<String>), usize> = HashMap::new();
     // What a trace is called by any of its spans.
@@ -115,11 +120,18 @@ fn merge(fields: &mut BlockFields, more: BlockFields) {
 
 /// The answer to an export request that was stored.
 #[must_use]
-pub fn stored(rejected: u64, encoding: Encoding) -> Vec<u8> {
+pub fn response(rejected: u64) -> ExportTraceServiceResponse {
     let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
         error_message: "Spans without a span_id cannot be stored.".to_owned(),
     });
+    ExportTraceServiceResponse { partial_success }
+}
+
+/// The same as a body.
+#[must_use]
+pub fn stored(rejected: u64, encoding: Encoding) -> Vec<u8> {
+    let ExportTraceServiceResponse { partial_success } = response(rejected);
     match encoding {
         Encoding::Protobuf => ExportTraceServiceResponse { partial_success }.encode_to_vec(),
         Encoding::Json => match partial_success {
@@ -144,4 +156,10 @@ pub fn refused(message: &str, encoding: Encoding) -> Vec<u8> {
         }
         Encoding::Json => serde_json::json!({ "message": message, "detail": message }).to_string().into_bytes(),
     }
+}
+
+/// Bytes of a request as it came.
+#[must_use]
+pub fn size(request: &ExportTraceServiceRequest) -> usize {
+    request.encoded_len()
 }

@@ -10,9 +10,9 @@ use agentsight_model::ids::AgentId;
 use agentsight_model::key::{ApiKey, Role};
 use agentsight_store::Identity;
 use axum::extract::FromRequestParts;
-use axum::http::HeaderName;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 
@@ -72,13 +72,13 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// How a key may be announced: as the SDKs do, and as exporters of OpenTelemetry do.
 const SCHEMES: [&str; 2] = ["api-key", "bearer"];
 
-async fn identify(parts: &Parts, app: &App, plane: Plane) -> Result<Identity, ApiError> {
+async fn identify(headers: &HeaderMap, app: &App, plane: Plane) -> Result<Identity, ApiError> {
     const ABSENT: ApiError = ApiError::Unauthorized("Authentication credentials were not provided.");
     const INVALID: ApiError = ApiError::Unauthorized("Invalid API key.");
     // What exporters of OpenTelemetry can be told to send: a header of any name.
-    let bare = parts.headers.get(API_KEY);
-    let header = parts.headers.get(AUTHORIZATION).or(bare).ok_or(ABSENT)?;
-    let is_bare = bare.is_some() && !parts.headers.contains_key(AUTHORIZATION);
+    let bare = headers.get(API_KEY);
+    let header = headers.get(AUTHORIZATION).or(bare).ok_or(ABSENT)?;
+    let is_bare = bare.is_some() && !headers.contains_key(AUTHORIZATION);
     // The same text means something else in the other header.
     let sighting: Sighting =
         Sha256::new_with_prefix([u8::from(is_bare)]).chain_update(header.as_bytes()).finalize().into();
@@ -112,7 +112,7 @@ impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app, Plane::Read).await?;
+        let identity = identify(&parts.headers, app, Plane::Read).await?;
         app.throttle.admit(identity.key, Plane::Read, app.config.reads_per_minute)?;
         Ok(Self { agent: identity.agent, identity })
     }
@@ -122,7 +122,14 @@ impl FromRequestParts<App> for Writer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let identity = identify(parts, app, Plane::Write).await?;
+        Self::of(&parts.headers, app).await
+    }
+}
+
+impl Writer {
+    /// Who these headers speak for, if they may write.
+    pub(crate) async fn of(headers: &HeaderMap, app: &App) -> Result<Self, ApiError> {
+        let identity = identify(headers, app, Plane::Write).await?;
         if identity.role != Role::Write {
             return Err(ApiError::Forbidden(NO_PERMISSION));
         }

@@ -66,6 +66,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
+        .merge(tracking::otlp::grpc(app.clone()))
         .merge(docs::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)

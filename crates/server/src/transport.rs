@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
@@ -29,6 +29,11 @@ const HEAD_BYTES: usize = 64 * 1024;
 const SLOW: Duration = Duration::from_secs(1);
 /// Wait after a failed accept, such as one for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Requests at once on a connection of HTTP/2.
+const STREAMS: u32 = 128;
+/// Wait for the rest of the first three bytes of a connection.
+const PEEK_PAUSE: Duration = Duration::from_millis(5);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -98,10 +103,19 @@ fn start_threads(app: &App) -> std::io::Result<Vec<Thread>> {
     (0..std::thread::available_parallelism().map_or(2, usize::from)).map(start).collect()
 }
 
+/// One for each version of HTTP.
+#[derive(Clone)]
+struct Builders {
+    http1: hyper::server::conn::http1::Builder,
+    http2: hyper::server::conn::http2::Builder<TokioExecutor>,
+}
+
 /// What a thread serves its connections with.
 struct Host {
-    http: hyper::server::conn::http1::Builder,
+    builders: Builders,
     running: GracefulShutdown,
+    /// Told to connections of which nothing was heard yet.
+    ending: tokio::sync::watch::Sender<bool>,
     router: axum::Router,
     app: App,
     ids: std::sync::Arc<RequestIds>,
@@ -109,13 +123,23 @@ struct Host {
 
 impl Host {
     fn new(app: App, ids: std::sync::Arc<RequestIds>) -> Self {
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new())
+        let mut http1 = hyper::server::conn::http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
             .header_read_timeout(app.config.head_timeout)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES)
             .pipeline_flush(true);
-        Self { http, running: GracefulShutdown::new(), router: router(app.clone()), app, ids }
+        let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(app.config.head_timeout)
+            .keep_alive_timeout(app.config.head_timeout)
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEAD_BYTES as u32);
+        let builders = Builders { http1, http2 };
+        let (ending, _) = tokio::sync::watch::channel(false);
+        Self { builders, running: GracefulShutdown::new(), ending, router: router(app.clone()), app, ids }
     }
 
     fn serve(&self, stream: std::net::TcpStream) {
@@ -128,9 +152,21 @@ impl Host {
             let (router, app, id) = (router.clone(), app.clone(), ids.next());
             async move { Ok::<_, Infallible>(answer(router, &app, request, id).await) }
         });
-        let connection = self.running.watch(self.http.serve_connection(TokioIo::new(stream), service));
+        let (builders, watcher, patience) =
+            (self.builders.clone(), self.running.watcher(), self.app.config.head_timeout);
+        let mut ending = self.ending.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let begun = tokio::select! {
+                begun = tokio::time::timeout(patience, begins_with_http2(&stream)) => begun,
+                _ = ending.changed() => return,
+            };
+            let ended = match begun {
+                Ok(Ok(true)) => watcher.watch(builders.http2.serve_connection(TokioIo::new(stream), service)).await,
+                Ok(Ok(false)) => watcher.watch(builders.http1.serve_connection(TokioIo::new(stream), service)).await,
+                // Gone, or silent for as long as a head may take.
+                Ok(Err(_)) | Err(_) => return,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
@@ -139,9 +175,26 @@ impl Host {
     /// Finishes what runs, within the configured time.
     async fn end(self) {
         let patience = self.app.config.shutdown_timeout;
+        self.ending.send_replace(true);
         if tokio::time::timeout(patience, self.running.shutdown()).await.is_err() {
             tracing::warn!("requests still ran after {} s and were cut off", patience.as_secs());
         }
+    }
+}
+
+/// Whether a connection begins as HTTP/2 does, which gRPC speaks. Nothing is taken from it.
+async fn begins_with_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    /// The first bytes of its preface, which are those of no method.
+    const PREFACE: &[u8] = b"PRI";
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut seen).await?;
+        let begun = seen.get(..length).unwrap_or_default();
+        if length == 0 || length == PREFACE.len() || !PREFACE.starts_with(begun) {
+            return Ok(begun == PREFACE);
+        }
+        // A part of it: a peek would not wait for more.
+        tokio::time::sleep(PEEK_PAUSE).await;
     }
 }
 

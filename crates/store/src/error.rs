@@ -107,3 +107,19 @@ impl fmt::Display for Missing {
         }
     }
 }
+
+impl Error {
+    /// Whether the same request may succeed a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::Unavailable { .. }
+                | Self::Contended
+                | Self::Closed
+                | Self::Blob(_)
+                | Self::TooSlow { .. }
+        )
+    }
+}

@@ -1,7 +1,6 @@
 //! The AI SDK of Vercel: `ai.*`.
 
 use agentsight_model::usage::TokenCounts;
-use serde_json::Value;
 
 use super::{Found, Seen, call, gen_ai};
 use crate::messages::{self, Said, message};
@@ -17,7 +16,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         return Some(Found::of("tool").telling(seen.tool(name, first(arguments), first(result))));
     }
     let heard = ["ai.prompt.messages", "ai.prompt"].iter().find_map(|key| attributes.get(key));
-    let heard = heard.map(|value| prompt(value)).unwrap_or_default();
+    // `{"system": …, "messages": […]}`, `{"prompt": "…"}`, or the list itself.
+    let heard = heard.map(|value| messages::read(value, "user")).unwrap_or_default();
     let text = attributes.first(&["ai.response.text", "ai.result.text", "ai.response.object", "ai.result.object"]);
     let said: Said = text.and_then(|text| message("assistant", text)).into_iter().collect();
     let is_embedding = operation.starts_with("ai.embed");
@@ -36,9 +36,4 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let model =
         attributes.first(&["ai.response.model", "gen_ai.response.model", "ai.model.id", "gen_ai.request.model"]);
     Some(Found::of("llm").telling(call(model, counts, is_embedding)).saying(heard, said))
-}
-
-/// `{"system": …, "messages": […]}`, `{"prompt": "…"}`, or the list itself.
-fn prompt(value: &Value) -> Said {
-    messages::read(value, "user")
 }

@@ -1,17 +1,22 @@
-//! OpenTelemetry's own protocol over HTTP: `POST /v1/traces`, in protobuf or JSON.
+//! OpenTelemetry's own protocol: over HTTP at `POST /v1/traces`, in protobuf or JSON, and over gRPC on the same port.
 
+use agentsight_model::limits::SPANS_BODY_BYTES;
+use agentsight_otlp::service::trace_service_server::{SERVICE_NAME, TraceService, TraceServiceServer};
+use agentsight_otlp::service::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use agentsight_otlp::{Encoding, Export, Unreadable};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use tonic::codec::CompressionEncoding;
 
 use crate::App;
 use crate::auth::Writer;
 use crate::docs::{BadRequest, schemas};
 use crate::error::{ApiError, Result};
-use crate::tracking::spans::{apart, busy_is_throttled, spans_body};
+use crate::tracking::spans::{apart, busy_is_throttled, room, spans_body};
 
 /// Stores spans of any OpenTelemetry instrumentation, and the conversations that they tell of.
 #[utoipa::path(post, path = "/v1/traces", tag = "tracking",
@@ -49,4 +54,53 @@ fn answer(status: StatusCode, body: Vec<u8>, encoding: Encoding) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// The service of OTLP over gRPC, at its own path.
+pub(crate) fn grpc(app: App) -> Router<App> {
+    let service = TraceServiceServer::new(Grpc(app))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(SPANS_BODY_BYTES);
+    Router::new().route_service(&format!("/{SERVICE_NAME}/{{method}}"), service)
+}
+
+struct Grpc(App);
+
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, message) = request.into_parts();
+        let caller = Writer::of(&metadata.into_headers(), &self.0).await.map_err(|error| status(&error))?;
+        let bytes = agentsight_otlp::size(&message);
+        let _room = room(&self.0, bytes).map_err(|error| status(&error))?;
+        let export =
+            apart(bytes, move || Ok(agentsight_otlp::translate(message))).await.map_err(|error| status(&error))?;
+        let Export { traces, rejected } = export;
+        let stored = self.0.store.ingest_traces(caller.agent, traces).await.map_err(busy_is_throttled);
+        stored.map_err(|error| status(&error))?;
+        Ok(tonic::Response::new(agentsight_otlp::response(rejected)))
+    }
+}
+
+/// What a failure is called over gRPC. Exporters come again after "unavailable", and after nothing else.
+fn status(error: &ApiError) -> tonic::Status {
+    match error {
+        ApiError::Unauthorized(text) => tonic::Status::unauthenticated(*text),
+        ApiError::Forbidden(text) => tonic::Status::permission_denied(*text),
+        ApiError::Throttled { .. } | ApiError::Slow => {
+            tonic::Status::unavailable("The server is busy, try again later.")
+        }
+        ApiError::Refused(refusal) => tonic::Status::invalid_argument(format!("{refusal:?}")),
+        ApiError::Store(error) if error.may_pass() => {
+            tracing::warn!(%error, "an export failed");
+            tonic::Status::unavailable("The store is not available, try again later.")
+        }
+        other => {
+            tracing::error!(error = ?other, "an export failed");
+            tonic::Status::internal("The server failed to do this; its log says why.")
+        }
+    }
 }

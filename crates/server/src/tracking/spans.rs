@@ -81,13 +81,18 @@ pub(crate) async fn spans_body(app: &App, request: Request) -> Result<(Bytes, Se
     if length > SPANS_BODY_BYTES {
         return Err(ApiError::TooLarge(too_large(SPANS_BODY_BYTES)));
     }
-    let units = u32::try_from(length / UNIT + 1).unwrap_or(u32::MAX);
-    let room = app.spans.try_acquire_many(units).map_err(|_| ApiError::Throttled { seconds: COME_AGAIN })?;
+    let room = room(app, length)?;
     if !is_packed {
         return Ok((bytes, room));
     }
     let unpacked = apart(length, move || unpack(&bytes, length)).await?;
     Ok((unpacked, room))
+}
+
+/// Room for a body of that length.
+pub(crate) fn room(app: &App, length: usize) -> Result<SemaphorePermit<'_>> {
+    let units = u32::try_from(length / UNIT + 1).unwrap_or(u32::MAX);
+    app.spans.try_acquire_many(units).map_err(|_| ApiError::Throttled { seconds: COME_AGAIN })
 }
 
 /// What the last four bytes of a gzip stream say of its length.

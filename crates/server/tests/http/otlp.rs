@@ -25,6 +25,7 @@ fn attributes(of: &Value) -> Vec<Value> {
 }
 
 /// A span that began so many seconds after noon and took one.
+#[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
 fn span(trace: &str, id: u8, name: &str, second: u64, of: Value) -> Value {
     json!({ "traceId": trace.repeat(16), "spanId": format!("{id:016x}"), "name": name, "kind": 1,
         "startTimeUnixNano": (NOON + second * SECOND).to_string(), "endTimeUnixNano": (NOON + (second + 1) * SECOND).to_string(),
