@@ -71,11 +71,10 @@ class Bot:
         self.flush()
         return self.api.conversations.resolve(conversation_id)
 
-    def request(self, method, path, **options):
+    def request(self, method, path, headers=None, **options):
         """Plain HTTP with this agent's key."""
-        return requests.request(
-            method, self.endpoint + path, headers={"Authorization": f"Api-Key {self.key}"}, timeout=15, **options
-        )
+        headers = {"Authorization": f"Api-Key {self.key}"} | (headers or {})
+        return requests.request(method, self.endpoint + path, headers=headers, timeout=15, **options)
 
     def run(self, script, **environment):
         """Runs a program of its own with this agent's key; returns what it printed. It must not fail."""

@@ -1,6 +1,6 @@
 """OpenAI and Anthropic on the loopback, as far as their Python packages can tell.
 
-The model's name says what happens: one that ends in `-broken` is refused, one in `-cut` dies in the middle of its
+The model's name says what happens: one that ends in `-broken` is refused (and whatever is asked below `/broken/`), one in `-cut` dies in the middle of its
 stream, one in `-mute` streams without ever saying what it used. All others answer "It comes tomorrow.", or call the
 first tool that they are offered and have not called yet. The figures are always the same, and differ from each other.
 """
@@ -83,7 +83,7 @@ class _Model(BaseHTTPRequestHandler):
     def do_POST(self):
         self.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.model = self.asked["model"]
-        if self.model.endswith("-broken"):
+        if self.model.endswith("-broken") or self.path.startswith("/broken/"):
             return self.answer({"error": {"type": "invalid_request_error", "message": "the model is broken"}}, 400)
         {
             "/v1/chat/completions": self.chat,

@@ -63,6 +63,12 @@ class Relay(ThreadingHTTPServer):
         """The next batch reaches the server, whose answer is lost."""
         self._faults.append("after")
 
+    def hold(self):
+        """The next batch waits here, until the event that this returns is set."""
+        let_go = threading.Event()
+        self._faults.append(let_go)
+        return let_go
+
     def answer(self, status, headers=()):
         """The next batch is answered here, in the server's place."""
         self._faults.append((status, dict(headers)))
@@ -88,6 +94,8 @@ class _Forward(BaseHTTPRequestHandler):
             status, answered = fault
             request.status = status
             return self.answer(status, answered, b"{}")
+        if isinstance(fault, threading.Event):
+            fault.wait(timeout=14)  # the SDK waits 15 s
         try:
             status, answered, content = self.ask(headers, body)
         except OSError:  # the server is away
