@@ -7,7 +7,6 @@ from agentsight import UploadError
 
 import rows
 from expect import ID, TIME, assert_is
-from offered import wait_for
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -38,7 +37,6 @@ def test_a_click_alone_makes_the_conversation_used(bot):
 
 
 def test_a_click_can_be_read_where_clicks_are_read(bot):
-    wait_for(bot, "GET", "/api/buttons/")
     with agentsight.conversation("read-clicks"):
         agentsight.button("delivery_choice", "Tomorrow", "tomorrow", metadata={"screen": "home"})
     bot.flush()

@@ -5,12 +5,10 @@ import pytest
 from agentsight import NotFoundError, ValidationError
 
 from expect import ID, assert_is
-from offered import wait_for
 
 
 @pytest.fixture
 def bot(bot):
-    wait_for(bot, "GET", "/api/actions/")
     return bot
 
 

@@ -4,12 +4,10 @@ import pytest
 from agentsight import NotFoundError, PermissionDeniedError, ValidationError
 
 from expect import ID, TIME, assert_is
-from offered import wait_for
 
 
 @pytest.fixture
 def bot(bot):
-    wait_for(bot, "GET", "/api/feedbacks/")
     return bot
 
 

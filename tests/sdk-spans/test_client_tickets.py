@@ -4,12 +4,10 @@ import pytest
 from agentsight import NotFoundError, ValidationError
 
 from expect import ID, TIME, assert_is
-from offered import wait_for
 
 
 @pytest.fixture
 def bot(bot):
-    wait_for(bot, "GET", "/api/tickets/")
     return bot
 
 
@@ -79,7 +77,6 @@ def test_a_ticket_hangs_on_a_conversation_and_is_shown_with_it(bot, chat, named_
 
 
 def test_a_ticket_from_feedback_takes_its_conversation(bot, chat):
-    wait_for(bot, "GET", "/api/feedbacks/")
     opinion = bot.api.feedbacks.create_for_conversation(chat, "negative", "It hung.")
 
     created = bot.api.tickets.create("It hung", feedback_id=opinion["id"])
@@ -93,7 +90,6 @@ def test_a_ticket_from_feedback_takes_its_conversation(bot, chat):
 
 
 def test_a_ticket_outlives_the_feedback_that_it_came_from(bot, chat):
-    wait_for(bot, "GET", "/api/feedbacks/")
     opinion = bot.api.feedbacks.create_for_conversation(chat, "negative")
     created = bot.api.tickets.create("It hung", feedback_id=opinion["id"])
 

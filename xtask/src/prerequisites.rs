@@ -46,7 +46,7 @@ const ALL: &[Prerequisite] = &[
     },
     Prerequisite {
         name: "PostgreSQL server",
-        steps: &[Step::Rust, Step::Postgres, Step::Sdk, Step::Nodes],
+        steps: &[Step::Rust, Step::Postgres, Step::Sdk, Step::Spans, Step::Nodes],
         present: || crate::cluster::programs().is_some(),
         remedy: Remedy::Debian(&["postgresql"]),
     },

@@ -10,6 +10,7 @@ use crate::command::{Failure, Result, built, cargo, command, run as run_command}
 use crate::{bucket, deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
+const SPANS_REQUIREMENTS: &str = "tests/sdk-spans/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
 
 #[derive(clap::Args)]
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     /// Leave these steps out (the same names)
     #[arg(long, value_delimiter = ',', value_name = "STEP", hide_possible_values = true)]
     skip: Vec<Step>,
-    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk`
+    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk` or `--only spans`
     #[arg(last = true, value_name = "ARGS")]
     runner: Vec<OsString>,
 }
@@ -48,6 +49,8 @@ pub(crate) enum Step {
     Postgres,
     /// The original SDK, unmodified, against the server binary (tests/sdk): on SQLite, on PostgreSQL, on three nodes with a bucket
     Sdk,
+    /// The span SDK (0.1.x), unmodified, with its instrumentation of model libraries (tests/sdk-spans): on SQLite, on PostgreSQL
+    Spans,
     /// Several nodes of the binary on one PostgreSQL: started together, killed, cut off; their database migrated
     /// half-way, restarted, and replaced by its standby
     Nodes,
@@ -65,7 +68,7 @@ impl Step {
             Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Deploy | Self::Geoip => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Postgres | Self::Nodes => &[Self::Prerequisites],
-            Self::Sdk => &[Self::Prerequisites, Self::Python],
+            Self::Sdk | Self::Spans => &[Self::Prerequisites, Self::Python],
         }
     }
 
@@ -105,6 +108,7 @@ impl Step {
                 )
             }
             Self::Sdk => sdk(runner),
+            Self::Spans => spans(runner),
             Self::Nodes => {
                 let server = postgres::start()?;
                 run_command(
@@ -122,9 +126,9 @@ impl Step {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = plan(&args.only, &args.skip);
-    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Nodes);
+    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Nodes);
     if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
-        return Err(Failure("arguments after `--` go to one test runner: add --only rust, nodes or sdk".to_owned()));
+        return Err(Failure("arguments after `--` go to one test runner: add --only rust, sdk, spans or nodes".to_owned()));
     }
 
     let started = Instant::now();
@@ -171,6 +175,24 @@ fn sdk(runner: &[OsString]) -> Result<()> {
             .env("AGENTSIGHT_TEST_NODES", "3")
             .env("AGENTSIGHT_TEST_BUCKET", &bucket.settings),
     )
+}
+
+fn spans(runner: &[OsString]) -> Result<()> {
+    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    let older = python::environment("venv", SDK_REQUIREMENTS)?;
+    let programs = python::environment("venv-spans", SPANS_REQUIREMENTS)?;
+    let suite = || -> Result<Command> {
+        let mut suite = command(programs.join("python"));
+        suite
+            .args(["-m", "pytest", "tests/sdk-spans"])
+            .args(runner)
+            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?)
+            .env("AGENTSIGHT_TEST_OLDER_PYTHON", older.join("python"));
+        Ok(suite)
+    };
+    run_command(&mut suite()?)?;
+    let server = postgres::start()?;
+    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))
 }
 
 fn seconds(time: Duration) -> String {
