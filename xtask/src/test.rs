@@ -128,7 +128,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = plan(&args.only, &args.skip);
     let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Nodes);
     if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
-        return Err(Failure("arguments after `--` go to one test runner: add --only rust, sdk, spans or nodes".to_owned()));
+        return Err(Failure(
+            "arguments after `--` go to one test runner: add --only rust, sdk, spans or nodes".to_owned(),
+        ));
     }
 
     let started = Instant::now();

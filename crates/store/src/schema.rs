@@ -41,6 +41,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("schema/0003_managing.sqlite.sql"),
         postgres: "",
     },
+    Migration {
+        name: "short lists in PostgreSQL's search index",
+        shared: "",
+        sqlite: "",
+        postgres: include_str!("schema/0004_search.postgres.sql"),
+    },
 ];
 
 /// Brings a database of SQLite up to date, in one transaction.

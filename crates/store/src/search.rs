@@ -99,7 +99,9 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
     let waiting = tx.all(&tx.of_nobody_else(WAITING), params![TAKEN], |row| {
         Ok((AgentId(row.int(0)?), ConversationId(row.int(1)?)))
     })?;
+    let are_all = waiting.len() < usize::try_from(TAKEN).unwrap_or(usize::MAX);
     let (mut documents, mut messages, mut indexed) = (Vec::new(), 0, 0);
+    let many = waiting.len() as u64;
     for (agent, conversation) in waiting {
         let mut grams = BTreeSet::new();
         tx.each(UNINDEXED, params![agent, conversation], |row| {
@@ -128,6 +130,9 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
         }
     }
     tx.add_documents(&documents)?;
+    if are_all && indexed == many && !documents.is_empty() {
+        tx.sort_documents_in()?;
+    }
     Ok(indexed)
 }
 

@@ -261,8 +261,9 @@ impl Session {
         answer: impl FnOnce(Result<T>),
     ) {
         const BEGIN: &str = "begin isolation level repeatable read read only";
-        // Lists and searches are worth a plan for their values.
-        const BEGIN_LONG: &str = "begin isolation level repeatable read read only; set local plan_cache_mode = auto";
+        // Lists and searches are worth a plan for their values. There is an index for each; a table that was never
+        // analysed, or whose texts lie apart, would be read whole because it looks small.
+        const BEGIN_LONG: &str = "begin isolation level repeatable read read only; set local plan_cache_mode = auto; set local enable_seqscan = off";
         let begin = if limit.is_some() { BEGIN_LONG } else { BEGIN };
         let mut again = true;
         let is_lost = loop {
