@@ -37,15 +37,10 @@ def test_the_sdk_says_who_it_is(new_bot, relay):
     assert batch.json()["sdk"] == {"name": "agentsight-python", "version": "0.1.4"}
 
 
-NOT_LISTED = pytest.mark.xfail(strict=True, reason="/api/me/ lists no capability (contract: README §10, reading §1)")
-
-
-@NOT_LISTED
 def test_the_server_says_that_it_reads_gzip(bot):
     assert bot.api.me()["capabilities"] == ["gzip-ingest"]
 
 
-@NOT_LISTED
 def test_a_large_batch_comes_packed_and_is_read(new_bot, relay):
     bot = new_bot(relay.endpoint)
     bot.run(LARGE_EXCHANGE)
