@@ -91,7 +91,7 @@ pub(crate) async fn an_agent_begins_with_two_environments(world: World) {
     assert_eq!(
         me,
         json!({
-            "agent_id": 1, "agent_name": "helpdesk", "role": "read", "capabilities": [],
+            "agent_id": 1, "agent_name": "helpdesk", "role": "read", "capabilities": ["gzip-ingest"],
             "environments": [
                 environment(1, "production", "Production", true),
                 environment(2, "development", "Development", false),
