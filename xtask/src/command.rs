@@ -57,6 +57,38 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { Err(Failure(format!("`{}` failed: {status}", Shown(command)))) }
 }
 
+/// Shows the commands, runs all of them at once, and shows what each said when it has ended; fails when any does.
+pub(crate) fn run_together(commands: Vec<Command>) -> Result<()> {
+    let ended = std::thread::scope(|scope| {
+        let running: Vec<_> = commands
+            .into_iter()
+            .map(|mut command| {
+                println!("$ {}", Shown(&command));
+                scope.spawn(move || {
+                    let output = command.stdin(Stdio::null()).output();
+                    let shown = Shown(&command).to_string();
+                    match output {
+                        Err(error) => Err(Failure(format!("cannot run `{shown}`: {error}"))),
+                        Ok(output) => Ok((shown, output)),
+                    }
+                })
+            })
+            .collect();
+        let broken = || Failure("a command could not be waited for".to_owned());
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(broken()))).collect::<Vec<_>>()
+    });
+    let mut failed = None;
+    for one in ended {
+        let (shown, output) = one?;
+        println!("\n$ {shown}\n{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            failed.get_or_insert(Failure(format!("`{shown}` failed: {}", output.status)));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
 /// Shows the command, runs it, and hands back what it said, whatever it said.
 pub(crate) fn capture(command: &mut Command) -> Result<Output> {
     println!("$ {}", Shown(command));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::command::{Failure, Result, built, cargo, command, run as run_command};
+use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together};
 use crate::{bucket, deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
@@ -162,21 +162,25 @@ fn sdk(runner: &[OsString]) -> Result<()> {
     let programs = python::environment("venv", SDK_REQUIREMENTS)?;
     let suite = || -> Result<Command> {
         let mut suite = command(programs.join("python"));
-        suite.args(["-m", "pytest", "tests/sdk"]).args(runner).env("AGENTSIGHT_BIN", built("debug", "agentsight")?);
+        suite
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/sdk"])
+            .args(runner)
+            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?);
         Ok(suite)
     };
-    run_command(&mut suite()?)?;
     let server = postgres::start()?;
-    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))?;
-    // A schema of its own, because the first run has left its agents behind.
-    let shared = format!("{}?schema=nodes", server.url());
     let bucket = bucket::start()?;
-    run_command(
-        suite()?
-            .env("AGENTSIGHT_TEST_DATABASE_URL", shared)
-            .env("AGENTSIGHT_TEST_NODES", "3")
-            .env("AGENTSIGHT_TEST_BUCKET", &bucket.settings),
-    )
+    let mut on_postgres = suite()?;
+    on_postgres.env("AGENTSIGHT_TEST_DATABASE_URL", server.url());
+    // A schema of its own, because the other run leaves its agents behind.
+    let shared = format!("{}?schema=nodes", server.url());
+    let mut on_nodes = suite()?;
+    on_nodes
+        .env("AGENTSIGHT_TEST_DATABASE_URL", shared)
+        .env("AGENTSIGHT_TEST_NODES", "3")
+        .env("AGENTSIGHT_TEST_BUCKET", &bucket.settings);
+    // Together: most of their time is the SDK's own, and its waiting.
+    run_together(vec![suite()?, on_postgres, on_nodes])
 }
 
 fn spans(runner: &[OsString]) -> Result<()> {
@@ -186,15 +190,16 @@ fn spans(runner: &[OsString]) -> Result<()> {
     let suite = || -> Result<Command> {
         let mut suite = command(programs.join("python"));
         suite
-            .args(["-m", "pytest", "tests/sdk-spans"])
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/sdk-spans"])
             .args(runner)
             .env("AGENTSIGHT_BIN", built("debug", "agentsight")?)
             .env("AGENTSIGHT_TEST_OLDER_PYTHON", older.join("python"));
         Ok(suite)
     };
-    run_command(&mut suite()?)?;
     let server = postgres::start()?;
-    run_command(suite()?.env("AGENTSIGHT_TEST_DATABASE_URL", server.url()))
+    let mut on_postgres = suite()?;
+    on_postgres.env("AGENTSIGHT_TEST_DATABASE_URL", server.url());
+    run_together(vec![suite()?, on_postgres])
 }
 
 fn seconds(time: Duration) -> String {

@@ -349,7 +349,7 @@ fn a_standby_takes_over_and_no_acknowledged_write_is_lost() {
     load.goes_on(300);
 
     let kept = load.end();
-    let nodes = Nodes { schema: TempSchema { server: standby.url(), name: nodes.schema.name.clone() }, ..nodes };
+    let nodes = Nodes { schema: TempSchema::of(standby.url(), nodes.schema.name.clone()), ..nodes };
     for node in &all {
         assert_eq!(ready(node).0, 200);
     }

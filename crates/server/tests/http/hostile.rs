@@ -238,6 +238,7 @@ async fn every_field_of_every_body_may_be_of_any_type() {
         json!(["x", {}]),
         json!("x".repeat(5_001)),
     ];
+    let mut before = app.contents();
     for (method, path) in ROUTES {
         let valid = valid(path);
         let path = path.replace("{id}", &id.to_string());
@@ -245,11 +246,11 @@ async fn every_field_of_every_body_may_be_of_any_type() {
             for value in &values {
                 let mut body = valid.clone();
                 body[field] = value.clone();
-                let before = app.contents();
                 let answer = bot.json(method, &path, body.to_string()).await;
                 assert!(answer.status < 500, "{path} {body}: {}", answer.text());
+                let after = app.contents();
                 if answer.status >= 400 {
-                    assert_eq!(app.contents(), before, "{path} {body}");
+                    assert_eq!(after, before, "{path} {body}");
                     // A name that an earlier body of this test took is refused beside what is wrong.
                     let known = ["detail", "error", "conversation_id", "name"];
                     let said = answer.json();
@@ -260,6 +261,7 @@ async fn every_field_of_every_body_may_be_of_any_type() {
                         "{path} {field} {value}: {said}"
                     );
                 }
+                before = after;
             }
         }
     }

@@ -10,6 +10,8 @@ pub(crate) struct TempSchema {
     /// As the variable names it.
     pub(crate) server: String,
     pub(crate) name: String,
+    /// What reads everything: the tables stay what they are.
+    reads_all: std::sync::OnceLock<String>,
 }
 
 impl TempSchema {
@@ -26,7 +28,12 @@ impl TempSchema {
     pub(crate) fn on(server: String) -> Self {
         let random = tempfile::Builder::new().prefix("test").rand_bytes(12).tempdir().unwrap();
         let name = random.path().file_name().unwrap().to_string_lossy().into_owned();
-        Self { server, name }
+        Self::of(server, name)
+    }
+
+    /// One that is there.
+    pub(crate) fn of(server: String, name: String) -> Self {
+        Self { server, name, reads_all: std::sync::OnceLock::new() }
     }
 
     pub(crate) fn url(&self) -> DatabaseUrl {
@@ -47,16 +54,19 @@ impl TempSchema {
 
     /// Every row that the store holds, as text, without what is kept for the store's own work.
     pub(crate) fn contents(&self) -> String {
-        let tables = self.run(
-            "select table_name from information_schema.tables where table_schema = current_schema()
-                and table_name not like 'search_%' and table_name not in ('id_blocks', 'settings') order by 1",
-        );
-        // One connection for all of them.
-        let rows: Vec<String> = tables
-            .iter()
-            .map(|table| format!("select '{table} ' || (to_jsonb(t) - 'unindexed_since')::text from {table} t"))
-            .collect();
-        self.run(&format!("{} order by 1", rows.join(" union all "))).join("\n")
+        let reads_all = self.reads_all.get_or_init(|| {
+            let tables = self.run(
+                "select table_name from information_schema.tables where table_schema = current_schema()
+                    and table_name not like 'search_%' and table_name not in ('id_blocks', 'settings') order by 1",
+            );
+            // One connection for all of them.
+            let rows: Vec<String> = tables
+                .iter()
+                .map(|table| format!("select '{table} ' || (to_jsonb(t) - 'unindexed_since')::text from {table} t"))
+                .collect();
+            format!("{} order by 1", rows.join(" union all "))
+        });
+        self.run(reads_all).join("\n")
     }
 
     /// Runs statements in the schema, past the store; answers the first column of their rows.
