@@ -83,9 +83,7 @@ class Bot:
             capture_output=True,
             text=True,
             timeout=60,
-            env=os.environ
-            | {"AGENTSIGHT_API_KEY": self.key, "AGENTSIGHT_API_ENDPOINT": self.endpoint}
-            | environment,
+            env=os.environ | {"AGENTSIGHT_API_KEY": self.key, "AGENTSIGHT_API_ENDPOINT": self.endpoint} | environment,
         )
         assert ended.returncode == 0, ended.stderr
         return ended.stdout

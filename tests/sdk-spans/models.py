@@ -1,8 +1,9 @@
 """OpenAI and Anthropic on the loopback, as far as their Python packages can tell.
 
-The model's name says what happens: one that ends in `-broken` is refused (and whatever is asked below `/broken/`), one in `-cut` dies in the middle of its
-stream, one in `-mute` streams without ever saying what it used. All others answer "It comes tomorrow.", or call the
-first tool that they are offered and have not called yet. The figures are always the same, and differ from each other.
+The model's name says what happens: one that ends in `-broken` is refused (as is whatever is asked below `/broken/`),
+one in `-cut` dies in the middle of its stream, one in `-mute` streams without ever saying what it used. All others
+answer "It comes tomorrow.", or call the first tool that they are offered and have not called yet. The figures are
+always the same, and differ from each other.
 """
 
 import json

@@ -23,6 +23,10 @@ class Sdk:
         """Tracks in an environment and sends. A call is the tracker's method with its arguments."""
         return self._ask(bot, {"record": conversation_id, "details": details, "calls": calls})
 
+    def submit_feedback(self, bot, conversation, sentiment, comment, metadata):
+        """`submit_feedback` of its manager."""
+        return self._ask(bot, {"feedback": [conversation, sentiment, comment, metadata]})
+
     def _ask(self, bot, wish):
         ended = subprocess.run(
             [self.python, __file__],
@@ -42,10 +46,12 @@ class Sdk:
 
 
 def _do(wish):
-    from agentsight import agentsight_api, conversation_tracker
+    from agentsight import agentsight_api, conversation_manager, conversation_tracker
 
     if "fetch" in wish:
         return agentsight_api.fetch_conversation(wish["fetch"])
+    if "feedback" in wish:
+        return conversation_manager.submit_feedback(*wish["feedback"])
     conversation_tracker.get_or_create_conversation(wish["record"], **wish["details"])
     for method, *arguments in wish["calls"]:
         getattr(conversation_tracker, method)(*arguments)

@@ -108,7 +108,9 @@ def test_one_conversation_can_be_recorded_by_both(bot, older_sdk, by_the_older):
         "Action lookup performed",
         "welcome back",
     ]
-    of_the_older, of_the_newer = (message["action_logs"][0] for message in conversation["messages"] if message["action_logs"])
+    of_the_older, of_the_newer = (
+        message["action_logs"][0] for message in conversation["messages"] if message["action_logs"]
+    )
     assert of_the_older["action"] == of_the_newer["action"]
 
 

@@ -77,9 +77,7 @@ def test_files_that_are_elsewhere_are_recorded_and_not_shown(bot):
 
 def test_an_uploaded_file_is_there_before_anything_else_of_the_conversation(bot):
     with agentsight.conversation("uploaded", customer_id="u1"):
-        uploaded = agentsight.upload_attachments(
-            {"filename": "photo.png", "data": PNG}, metadata={"from": "camera"}
-        )
+        uploaded = agentsight.upload_attachments({"filename": "photo.png", "data": PNG}, metadata={"from": "camera"})
         before = bot.conversation("uploaded")
         with agentsight.turn():
             agentsight.user_message("see my photo")

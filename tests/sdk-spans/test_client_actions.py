@@ -7,11 +7,6 @@ from agentsight import NotFoundError, ValidationError
 from expect import ID, assert_is
 
 
-@pytest.fixture
-def bot(bot):
-    return bot
-
-
 @agentsight.tool
 def lookup_order(order):
     return f"{order} is shipped"

@@ -93,9 +93,9 @@ def listed(bot, **filters):
         ({"ordering": "-customer_id", "has_messages": True}, ["order-3", "order-2", "order-1"]),
         ({"customer_id": "u-2", "is_marked": False, "env": "dev"}, ["order-2"]),
     ],
-    ids=lambda value: " ".join(f"{name}={filter_}" for name, filter_ in value.items())
-    if isinstance(value, dict)
-    else "",
+    ids=lambda value: (
+        " ".join(f"{name}={filter_}" for name, filter_ in value.items()) if isinstance(value, dict) else ""
+    ),
 )
 def test_each_filter_that_the_client_can_send_selects(shop, filters, expected):
     assert listed(shop, **filters) == expected
@@ -207,13 +207,9 @@ def test_renaming_trims_and_answers_the_name(shop):
 def test_a_mark_is_set_and_taken_away(shop):
     pk = shop.api.conversations.resolve("order-1")
 
-    assert_is(
-        shop.api.conversations.mark("order-1"), {"id": pk, "conversation_id": "order-1", "is_marked": True}
-    )
+    assert_is(shop.api.conversations.mark("order-1"), {"id": pk, "conversation_id": "order-1", "is_marked": True})
     assert listed(shop, is_marked=True) == ["order-3", "order-1"]
-    assert_is(
-        shop.api.conversations.mark(pk, False), {"id": pk, "conversation_id": "order-1", "is_marked": False}
-    )
+    assert_is(shop.api.conversations.mark(pk, False), {"id": pk, "conversation_id": "order-1", "is_marked": False})
     assert listed(shop, is_marked=True) == ["order-3"]
 
 
@@ -309,7 +305,10 @@ def test_a_key_tells_whose_it_is(keys_of_one_agent):
 
     assert me == writer.api.me() | {"role": "read"}
     assert_is(
-        [{key: environment[key] for key in ("id", "slug", "name", "is_production")} for environment in me["environments"]],
+        [
+            {key: environment[key] for key in ("id", "slug", "name", "is_production")}
+            for environment in me["environments"]
+        ],
         [
             {"id": ID, "slug": "production", "name": "Production", "is_production": True},
             {"id": ID, "slug": "development", "name": "Development", "is_production": False},

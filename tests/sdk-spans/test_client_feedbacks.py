@@ -7,11 +7,6 @@ from expect import ID, TIME, assert_is
 
 
 @pytest.fixture
-def bot(bot):
-    return bot
-
-
-@pytest.fixture
 def chat(bot):
     """A conversation to have an opinion on; its primary key."""
     return bot.exchange("rag-956f", "What is RAG?", "A bit terse.")
@@ -201,9 +196,7 @@ def test_without_tickets_a_page_counts_all_and_refuses_to_filter_by_them(bot, op
     assert all("ticket" not in row for row in page)
     with pytest.raises(ValidationError) as refused:
         bot.api.feedbacks.page(has_ticket=True)
-    assert refused.value.errors == {
-        "has_ticket": "Ticket filters need ?include_tickets=true on the API-key plane."
-    }
+    assert refused.value.errors == {"has_ticket": "Ticket filters need ?include_tickets=true on the API-key plane."}
 
 
 def test_with_tickets_a_page_shows_what_became_of_the_feedback(bot, opinions):
@@ -241,12 +234,9 @@ def test_conversations_are_found_by_their_feedback(bot, chat):
     assert found(feedback_sentiment="positive") == []
 
 
-def test_the_older_sdk_s_feedback_is_in_the_same_list(bot, chat):
-    # Its manager posts there.
-    answer = bot.request(
-        "POST", "/api/conversation-feedbacks/", json={"conversation": chat, "sentiment": "positive", "source": "customer"}
-    )
+def test_the_older_sdk_s_feedback_is_in_the_same_list(bot, chat, older_sdk):
+    older_sdk.submit_feedback(bot, "rag-956f", "positive", "Very helpful!", {"rating": 5})
 
-    assert answer.status_code in (200, 201), answer.text
     (row,) = bot.api.feedbacks.list()
-    assert_is(row, feedback(bot, "conversation", "positive", **on_the_chat(chat)))
+    said = {"comment": "Very helpful!", "metadata": {"rating": 5}}
+    assert_is(row, feedback(bot, "conversation", "positive", **said, **on_the_chat(chat)))

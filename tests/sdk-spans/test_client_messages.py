@@ -13,11 +13,6 @@ def said(bot):
     return bot.conversation("said")["messages"]
 
 
-@pytest.fixture
-def changeable(bot):
-    """The route that changes a message; without it any PATCH is 405."""
-
-
 def test_a_message_is_read_as_it_stands_in_the_transcript(bot, said):
     for message in said:
         assert_is(bot.api.messages.get(message["id"]), message)
@@ -41,7 +36,7 @@ def test_there_is_no_list_of_messages(bot):
     assert (answer.status_code, answer.json()) == (405, {"detail": 'Method "GET" not allowed.'})
 
 
-def test_metadata_replaces_what_was_there(bot, changeable, said):
+def test_metadata_replaces_what_was_there(bot, said):
     question, answer = said
     document = {"draft": False, "image": {"url": "https://example.org/cat.png"}, "none": None}
 
@@ -51,7 +46,7 @@ def test_metadata_replaces_what_was_there(bot, changeable, said):
     assert_is(bot.conversation("said")["messages"], [question, changed])
 
 
-def test_metadata_merges_with_what_was_there(bot, changeable, said):
+def test_metadata_merges_with_what_was_there(bot, said):
     _, answer = said
     bot.api.messages.update_metadata(answer["id"], {"draft": True, "score": 0})
 
@@ -61,13 +56,13 @@ def test_metadata_merges_with_what_was_there(bot, changeable, said):
     assert_is(bot.api.messages.get(answer["id"]), changed)
 
 
-def test_metadata_that_was_changed_is_found_among_the_keys(bot, changeable, said):
+def test_metadata_that_was_changed_is_found_among_the_keys(bot, said):
     bot.api.messages.update_metadata(said[1]["id"], {"score": 0.5})
 
     assert bot.api.conversations.message_metadata_keys() == {"keys": ["latency_ms", "score"]}
 
 
-def test_nothing_but_metadata_can_be_changed(bot, changeable, said):
+def test_nothing_but_metadata_can_be_changed(bot, said):
     question, _ = said
     path = f"/api/track/{question['id']}/"
 
@@ -80,7 +75,7 @@ def test_nothing_but_metadata_can_be_changed(bot, changeable, said):
     assert (other.status_code, other.json()) == (400, {"metadata": ["Must be a JSON object."]})
 
 
-def test_another_agent_s_message_cannot_be_changed(bot, new_bot, changeable, said):
+def test_another_agent_s_message_cannot_be_changed(bot, new_bot, said):
     with pytest.raises(NotFoundError):
         new_bot().api.messages.update(said[0]["id"], metadata={"mine": True})
 

@@ -7,11 +7,6 @@ from expect import ID, TIME, assert_is
 
 
 @pytest.fixture
-def bot(bot):
-    return bot
-
-
-@pytest.fixture
 def chat(bot):
     """A conversation that went wrong; its primary key."""
     return bot.exchange("order-956f", name="Refund")
@@ -140,9 +135,7 @@ def test_the_environment_of_a_ticket_cannot_be_changed(bot):
 def test_comments_are_a_thread_oldest_first_signed_by_the_key(bot):
     created = bot.api.tickets.create("Timeout")
 
-    first, second = (
-        bot.api.tickets.add_comment(created["id"], body) for body in ("Reproduced.", "Fixed in 1.2.")
-    )
+    first, second = (bot.api.tickets.add_comment(created["id"], body) for body in ("Reproduced.", "Fixed in 1.2."))
 
     assert_is(first, {"id": ID, "author": first["author"], "role": "agent", "body": "Reproduced.", "created_at": TIME})
     assert first["author"]

@@ -86,7 +86,10 @@ def test_the_bounds_of_time_are_those_of_the_turn_and_inclusive(spent):
 
 
 def test_an_environment_that_the_agent_has_not_is_refused(spent):
-    for attempt in (lambda: found(spent, environment="staging"), lambda: spent.api.usage.summary(environment="staging")):
+    for attempt in (
+        lambda: found(spent, environment="staging"),
+        lambda: spent.api.usage.summary(environment="staging"),
+    ):
         with pytest.raises(ValidationError) as refused:
             attempt()
         assert list(refused.value.errors) == ["environment"]

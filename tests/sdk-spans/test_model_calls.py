@@ -49,7 +49,7 @@ def assert_usage(bot, conversation_id, turn, *rows):
             cost_source=stored["cost_source"],
             **row,
         )
-        for row, stored in zip(rows, recorded)
+        for row, stored in zip(rows, recorded, strict=True)
     ]
     assert_is(recorded, expected)
 
@@ -190,7 +190,7 @@ def test_a_call_that_is_refused_is_a_call_without_tokens(bot, gpt, claude_s, pro
 
 def test_a_stream_that_breaks_off_counts_what_was_said_by_then(bot, claude_s):
     with agentsight.conversation("cut"):
-        with pytest.raises(Exception), agentsight.turn() as turn:
+        with pytest.raises(Exception, match="closed connection"), agentsight.turn() as turn:
             agentsight.user_message("When?")
             list(claude_s("claude-cut", stream=True))
     bot.flush()

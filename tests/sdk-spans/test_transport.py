@@ -217,8 +217,7 @@ def test_a_batch_with_an_unknown_environment_is_refused_whole_and_told_which_blo
     assert refused.status_code == 400
     assert refused.json() == {
         "detail": (
-            "1 of 2 conversation blocks failed validation. "
-            "Nothing was written; resend without the blocks listed here."
+            "1 of 2 conversation blocks failed validation. Nothing was written; resend without the blocks listed here."
         ),
         "conversations": [
             {
