@@ -33,7 +33,7 @@ impl AgentSight {
     /// neither, as with the original SDK. A row holds the `id` for those who want them.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none.
+    /// [`Error::NotFound`] when there is none, [`Error::Input`] for an empty name.
     ///
     /// ```no_run
     /// # async fn example() -> agentsight::Result<()> {
@@ -49,6 +49,10 @@ impl AgentSight {
         match conversation.into() {
             ConversationRef::Id(id) => self.answer(self.get(&format!("{LIST}{id}/"), &[])?).await,
             ConversationRef::Named(name) => {
+                // A server takes an empty filter for none, and would answer with any conversation.
+                if name.is_empty() {
+                    return Err(Error::Input("the conversation's name is empty".to_owned()));
+                }
                 let page = self.fetch_conversations().conversation_id(&name).send().await?;
                 page.results.into_iter().next().ok_or_else(|| Error::NotFound {
                     detail: format!("Conversation with conversation_id '{name}' not found"),

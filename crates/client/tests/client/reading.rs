@@ -34,6 +34,16 @@ async fn a_string_is_fetched_from_the_list_in_one_request() {
 }
 
 #[tokio::test]
+async fn an_empty_string_is_refused_and_never_fetches_any_conversation() {
+    let server = Server::playing([]).await;
+
+    let error = server.client().fetch_conversation("").await.unwrap_err();
+
+    assert!(matches!(error, Error::Input(_)));
+    assert_eq!(server.lines(), [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn a_string_that_nobody_gave_is_not_found() {
     let server = Server::playing([ok(&page(&[], 1, 1))]).await;
 
