@@ -1,92 +1,10 @@
-//! The `agentsight` command: arguments → configuration → one call.
-
-mod backup;
-mod blobs;
-mod config;
-mod demo;
-mod fetch;
-mod key;
-mod log;
-mod migrate;
-mod progress;
-mod serve;
+//! The `agentsight` binary.
 
 use std::process::ExitCode;
-
-use clap::{Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The database, API and dashboard for what AI agents and chatbots say and do.
-///
-/// Start a server with `agentsight serve`, make a key with `agentsight key create --agent my-bot`,
-/// and point any AgentSight SDK at it with AGENTSIGHT_API_ENDPOINT and AGENTSIGHT_API_KEY.
-#[derive(Parser)]
-#[command(name = "agentsight", version, propagate_version = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the server: API, documentation and file links on one port.
-    Serve(config::ServeArgs),
-    /// Make, list and revoke API keys. Works while the server runs.
-    Key(key::KeyArgs),
-    /// Compare attachments with what names them, and remove those that nothing names. Works while the server runs.
-    Blobs(blobs::BlobsArgs),
-    /// Fetch one whole conversation as JSON, over HTTP.
-    Fetch(fetch::FetchArgs),
-    // What these do is said beside their flags, at length.
-    Backup(backup::BackupArgs),
-    Restore(backup::RestoreArgs),
-    Migrate(migrate::MigrateArgs),
-    /// Serve a generated workspace, and show one conversation fetched back.
-    Demo(demo::DemoArgs),
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match arguments.command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Key(args) => key::run(&args),
-        Command::Blobs(args) => blobs::run(&args),
-        Command::Fetch(args) => fetch::run(&args),
-        Command::Backup(args) => backup::back_up(&args),
-        Command::Restore(args) => backup::restore(&args),
-        Command::Migrate(args) => migrate::run(&args),
-        Command::Demo(args) => demo::run(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("agentsight: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Why a command failed: a sentence for the person who typed it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The store says why.
-    #[error("{0}")]
-    Store(#[from] agentsight_store::Error),
-    /// A store was not moved, and why.
-    #[error("{0}")]
-    Moving(#[from] agentsight_store::moving::Trouble),
-    /// Every problem of the configuration, a line each.
-    #[error("{}", .0.join("\n            "))]
-    Configuration(Vec<String>),
-    /// Anything else, in its own words.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Runs asynchronous work to its end.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|e| Failure::Other(format!("cannot start threads: {e}")))?.block_on(work)
+    ExitCode::from(agentsight_cli::run(std::env::args_os()))
 }

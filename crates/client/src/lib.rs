@@ -9,6 +9,7 @@ mod fetch;
 mod file;
 mod list;
 mod manage;
+mod raw;
 mod ticket;
 mod track;
 mod transport;
@@ -46,6 +47,7 @@ pub use crate::fetch::{Conversations, Rows};
 pub use crate::file::{File, Files};
 pub use crate::list::{List, Listed};
 pub use crate::manage::{NewFeedback, Update};
+pub use crate::raw::{RawAnswer, RawRequest};
 pub use crate::ticket::{NewTicket, TicketUpdate};
 pub use crate::track::{Action, Click, NewConversation, NewMessage, OneConversation, TokenUsage};
 

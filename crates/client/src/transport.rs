@@ -157,24 +157,26 @@ impl AgentSight {
 
     /// Sends a call, and sends it again where that is safe and may help.
     pub(crate) async fn send(&self, call: Call) -> Result<(u16, Bytes)> {
-        let mut pause = self.0.backoff;
-        for _ in 0..self.0.retries {
-            match self.attempt(&call).await {
-                Err(error) if call.repeat.allows(&error) => {
-                    let asked = match error {
-                        Error::Throttled { retry_after, .. } => retry_after,
-                        _ => None,
-                    };
-                    tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
-                    pause = pause.saturating_mul(4);
-                }
-                settled => return settled,
-            }
-        }
-        self.attempt(&call).await
+        self.send_whole(&call).await?.accepted()
     }
 
-    async fn attempt(&self, call: &Call) -> Result<(u16, Bytes)> {
+    /// As [`AgentSight::send`]; a refusal comes back as it was answered.
+    pub(crate) async fn send_whole(&self, call: &Call) -> Result<Answer> {
+        let mut pause = self.0.backoff;
+        for _ in 0..self.0.retries {
+            let settled = self.attempt(call).await;
+            let asked = match &settled {
+                Ok(answer) if answer.repeats(call.repeat) => answer.retry_after,
+                Err(error) if call.repeat.allows(error) => None,
+                _ => return settled,
+            };
+            tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+            pause = pause.saturating_mul(4);
+        }
+        self.attempt(call).await
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Answer> {
         let mut request = self.0.http.request(call.method.clone(), call.url.clone()).timeout(call.timeout);
         if call.with_key {
             request = request
@@ -185,13 +187,34 @@ impl AgentSight {
             request = request.header(CONTENT_TYPE, content_type.clone()).body(body.clone());
         }
         let response = request.send().await.map_err(|e| no_answer(&call.url, &e))?;
-        let status = response.status();
+        let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), &self.0.clock);
         let body = response.bytes().await.map_err(|e| no_answer(&call.url, &e))?;
-        if status.is_success() {
-            Ok((status.as_u16(), body))
+        Ok(Answer { status, retry_after, body })
+    }
+}
+
+/// What the server said, whatever it said.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn repeats(&self, repeat: Repeat) -> bool {
+        !self.is_success() && repeat.allows(&Error::of_answer(self.status, self.retry_after, &[]))
+    }
+
+    fn accepted(self) -> Result<(u16, Bytes)> {
+        if self.is_success() {
+            Ok((self.status, self.body))
         } else {
-            Err(Error::of_answer(status.as_u16(), retry_after, &body))
+            Err(Error::of_answer(self.status, self.retry_after, &self.body))
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use agentsight_model::ids::AgentId;
+use agentsight_model::ids::{AgentId, KeyId};
 use agentsight_model::key::{ApiKey, Role};
 use agentsight_store::Identity;
 use axum::extract::FromRequestParts;
@@ -25,6 +25,17 @@ use crate::throttle::Plane;
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Keys remembered; past it everything is forgotten, which costs a look each.
 const REMEMBERED: usize = 4_096;
+
+/// A caller in this very process, put into the extensions of its requests by [`crate::InProcess`] alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(pub(crate) AgentId);
+
+impl Caller {
+    /// It may do what a write key may, and is nobody's key: no row has this id.
+    fn identity(&self) -> Identity {
+        Identity { agent: self.0, key: KeyId(0), role: Role::Write, name: None, expires_at: None, revoked: false }
+    }
+}
 
 /// Rows of keys that were used within the last moments.
 #[derive(Default)]
@@ -112,6 +123,9 @@ impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(Self { agent: caller.0, identity: caller.identity() });
+        }
         let identity = identify(&parts.headers, app, Plane::Read).await?;
         app.throttle.admit(identity.key, Plane::Read, app.config.reads_per_minute)?;
         Ok(Self { agent: identity.agent, identity })
@@ -122,6 +136,9 @@ impl FromRequestParts<App> for Writer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(Self { agent: caller.0, identity: caller.identity() });
+        }
         Self::of(&parts.headers, app).await
     }
 }

@@ -23,8 +23,14 @@ mod urls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentsight_model::ids::AgentId;
 use agentsight_model::limits::AttachmentLimits;
 use agentsight_store::{Result, Store};
+
+use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
 
 pub use docs::openapi;
 
@@ -117,5 +123,39 @@ impl Server {
     /// the configured time. The store stays open: whoever opened it closes it.
     pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
         transport::serve(listener, self.0, stop).await;
+    }
+}
+
+/// The whole API without a socket and without a key, for a program that holds the store itself: the same
+/// routes, so the same answers. Cheap to clone.
+#[derive(Clone)]
+pub struct InProcess {
+    router: axum::Router,
+    caller: auth::Caller,
+}
+
+impl Server {
+    /// The API as a program in this process may call it, for one agent, with all that a write key may do.
+    #[must_use]
+    pub fn in_process(&self, agent: AgentId) -> InProcess {
+        InProcess { router: router::router(self.0.clone()), caller: auth::Caller(agent) }
+    }
+}
+
+impl InProcess {
+    /// Answers one request, whose path is in its routed form (`/api/conversations/42/`).
+    pub async fn call(&self, request: Request<Bytes>) -> (StatusCode, HeaderMap, Bytes) {
+        let mut request = request.map(axum::body::Body::from);
+        request.extensions_mut().insert(self.caller.clone());
+        let answered = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let (parts, body) = answered.into_parts();
+        match body.collect().await {
+            Ok(body) => (parts.status, parts.headers, body.to_bytes()),
+            // Files are streamed: one may end before its announced length.
+            Err(error) => {
+                let said = serde_json::json!({ "detail": format!("the answer broke off: {error}") });
+                (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), said.to_string().into())
+            }
+        }
     }
 }

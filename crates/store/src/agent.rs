@@ -136,15 +136,29 @@ impl Store {
         self.add_key(ApiKey::from_random(random), agent, role, name).await
     }
 
+    /// The agent of this name, made with its two environments where it is new.
+    ///
+    /// # Errors
+    /// A blank name, or a store that cannot be read or written.
+    pub async fn agent_named(&self, agent: &str) -> Result<AgentId> {
+        let agent = agent_name(agent)?;
+        let known = agent.clone();
+        let find = move |reader: &Reader<'_>| {
+            reader.one("select id from agents where name = ?1", params![&known], |row| row.int(0).map(AgentId))
+        };
+        if let Some(id) = self.engine.read_now(find).await? {
+            return Ok(id);
+        }
+        let now = self.clock().now();
+        self.engine.write(256, move |tx: &Tx<'_>| Ok(find_or_create_agent(tx, &agent, now)?.0)).await
+    }
+
     /// Adds a key that somebody else made. Adding it again to its agent changes nothing.
     ///
     /// # Errors
     /// As [`Store::mint_key`], and a key that another agent has.
     pub async fn add_key(&self, key: ApiKey, agent: &str, role: Role, name: Option<&str>) -> Result<MintedKey> {
-        let agent = agent.trim().to_owned();
-        if agent.is_empty() || agent.chars().count() > agentsight_model::limits::TEXT_CHARS {
-            return Err(Refusal::field("agent", "An agent needs a name of 1 to 255 characters.").into());
-        }
+        let agent = agent_name(agent)?;
         let (hash, label, now) = (key.hash(), name.map(str::to_owned), self.clock().now());
         let hint = key.hint().to_owned();
         const OWNER: &str =
@@ -276,6 +290,14 @@ impl Store {
         };
         self.engine.read_now(read).await
     }
+}
+
+fn agent_name(given: &str) -> Result<String> {
+    let name = given.trim();
+    if name.is_empty() || name.chars().count() > agentsight_model::limits::TEXT_CHARS {
+        return Err(Refusal::field("agent", "An agent needs a name of 1 to 255 characters.").into());
+    }
+    Ok(name.to_owned())
 }
 
 fn find_or_create_agent(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<(AgentId, bool)> {
