@@ -310,7 +310,7 @@ def test_a_newer_store_is_refused(tmp_path):
     gc.collect()
     (database,) = [path for path in (tmp_path / "newer").iterdir() if path.suffix in (".db", ".sqlite", ".sqlite3")]
     with sqlite3.connect(database) as connection:
-        connection.execute("pragma user_version = 9999")
+        connection.execute("insert into migrations (version, name, applied_at) values (9999, 'later', 0)")
     with pytest.raises(CannotOpenException) as caught:
         AgentSightAPI.separate(endpoint=f"file://{tmp_path}/newer").fetch_conversation("c")
     assert "newer" in str(caught.value)

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together};
+use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together, test_deps};
 use crate::{bucket, deny, geoip, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 const SPANS_REQUIREMENTS: &str = "tests/sdk-spans/requirements.txt";
+const PACKAGE_REQUIREMENTS: &str = "tests/python/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
 
 #[derive(clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     /// Leave these steps out (the same names)
     #[arg(long, value_delimiter = ',', value_name = "STEP", hide_possible_values = true)]
     skip: Vec<Step>,
-    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk` or `--only spans`
+    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk`, `spans` or `wheel`
     #[arg(last = true, value_name = "ARGS")]
     runner: Vec<OsString>,
 }
@@ -51,6 +52,8 @@ pub(crate) enum Step {
     Sdk,
     /// The span SDK (0.1.x), unmodified, with its instrumentation of model libraries (tests/sdk-spans): on SQLite, on PostgreSQL
     Spans,
+    /// The Python package: its wheel built, installed, checked by mypy, and compared with the original SDK (tests/python)
+    Wheel,
     /// Several nodes of the binary on one PostgreSQL: started together, killed, cut off; their database migrated
     /// half-way, restarted, and replaced by its standby
     Nodes,
@@ -68,7 +71,7 @@ impl Step {
             Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Deploy | Self::Geoip => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Postgres | Self::Nodes => &[Self::Prerequisites],
-            Self::Sdk | Self::Spans => &[Self::Prerequisites, Self::Python],
+            Self::Sdk | Self::Spans | Self::Wheel => &[Self::Prerequisites, Self::Python],
         }
     }
 
@@ -109,6 +112,7 @@ impl Step {
             }
             Self::Sdk => sdk(runner),
             Self::Spans => spans(runner),
+            Self::Wheel => wheel(runner),
             Self::Nodes => {
                 let server = postgres::start()?;
                 run_command(
@@ -126,10 +130,11 @@ impl Step {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = plan(&args.only, &args.skip);
-    let takes_arguments = |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Nodes);
+    let takes_arguments =
+        |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Wheel | Step::Nodes);
     if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
         return Err(Failure(
-            "arguments after `--` go to one test runner: add --only rust, sdk, spans or nodes".to_owned(),
+            "arguments after `--` go to one test runner: add --only rust, sdk, spans, wheel or nodes".to_owned(),
         ));
     }
 
@@ -200,6 +205,43 @@ fn spans(runner: &[OsString]) -> Result<()> {
     let mut on_postgres = suite()?;
     on_postgres.env("AGENTSIGHT_TEST_DATABASE_URL", server.url());
     run_together(vec![suite()?, on_postgres])
+}
+
+fn wheel(runner: &[OsString]) -> Result<()> {
+    let original = python::environment("venv", SDK_REQUIREMENTS)?;
+    let programs = python::environment("venv-package", PACKAGE_REQUIREMENTS)?;
+    let python = programs.join("python");
+    let wheels = test_deps().join("wheels");
+    // Of several wheels, an old one might be installed.
+    if wheels.exists() {
+        std::fs::remove_dir_all(&wheels).map_err(|e| Failure(format!("cannot clear {}: {e}", wheels.display())))?;
+    }
+    run_command(
+        command(programs.join("maturin"))
+            .args(["build", "--profile", "dev", "--locked", "--manifest-path", "crates/python/Cargo.toml"])
+            .arg("--interpreter")
+            .arg(&python)
+            .arg("--out")
+            .arg(&wheels),
+    )?;
+    run_command(
+        command(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall"])
+            .args(["--no-index", "--no-deps", "--find-links"])
+            .arg(&wheels)
+            .arg("agentsight"),
+    )?;
+    run_command(command(&python).args([
+        "-m",
+        "mypy",
+        "--config-file",
+        "crates/python/pyproject.toml",
+        "crates/python/python/agentsight",
+    ]))?;
+    let pytest = ["-m", "pytest", "-p", "no:cacheprovider", "tests/python"];
+    run_command(
+        command(&python).args(pytest).args(runner).env("AGENTSIGHT_TEST_ORIGINAL_PYTHON", original.join("python")),
+    )
 }
 
 fn seconds(time: Duration) -> String {

@@ -52,8 +52,8 @@ impl AgentSight {
             _ if method == Method::DELETE => self.remove(&request.path)?,
             body => {
                 let (content_type, bytes) = body.unwrap_or_else(|| ("application/json".to_owned(), Bytes::new()));
-                let content_type =
-                    HeaderValue::try_from(&content_type).map_err(|_| input(format!("content type {content_type:?}")))?;
+                let content_type = HeaderValue::try_from(&content_type)
+                    .map_err(|_| input(format!("content type {content_type:?}")))?;
                 let known = method == Method::POST && TRACKED.contains(&path);
                 let repeat = if known { Repeat::Tracked } else { Repeat::Unseen };
                 self.write_bytes(method, &request.path, content_type, bytes, repeat)?

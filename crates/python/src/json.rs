@@ -174,7 +174,8 @@ impl<'py, 'a> Reader<'py, 'a> {
         self.at += 1;
         let mut made = String::new();
         loop {
-            let length = memchr::memchr2(b'"', b'\\', self.rest()).ok_or_else(|| self.expected("the end of a string"))?;
+            let length =
+                memchr::memchr2(b'"', b'\\', self.rest()).ok_or_else(|| self.expected("the end of a string"))?;
             let plain = self.text.get(self.at..self.at + length).unwrap_or_default();
             self.at += length;
             if self.peek() == Some(b'"') {

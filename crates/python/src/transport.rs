@@ -200,7 +200,8 @@ async fn ask(door: Door, (method, path, content_type, body, patience): Given) ->
             if let Some(kind) = content_type {
                 request = request.header(header::CONTENT_TYPE, kind);
             }
-            let request = request.body(body.unwrap_or_default()).map_err(|e| format!("the request is malformed: {e}"))?;
+            let request =
+                request.body(body.unwrap_or_default()).map_err(|e| format!("the request is malformed: {e}"))?;
             let (status, _, body) = api.call(request).await;
             Ok((status.as_u16(), body))
         }
