@@ -162,6 +162,12 @@ impl From<agentsight_model::time::Timestamp> for Param<'_> {
     }
 }
 
+/// Whether a data folder holds an embedded store. Opening one makes it where it is not.
+#[must_use]
+pub fn holds_store(folder: &Path) -> bool {
+    folder.join(SQLITE_FILE).exists()
+}
+
 /// An empty store's connection, to look at its schema.
 #[cfg(test)]
 pub(crate) fn sqlite_for_tests(folder: &Path) -> rusqlite::Connection {
