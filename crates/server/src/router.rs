@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::{Redirect, Response};
+use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 
 use crate::error::detail;
@@ -63,7 +63,6 @@ pub(crate) fn router(app: App) -> Router {
         // Files, by signed links
         .route("/files/{agent}/{conversation}/{id}", get(files::download))
         // Operation and documentation
-        .route("/", get(async || Redirect::temporary("/docs")))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
