@@ -48,7 +48,10 @@ impl EuroRates {
             lines.next().map_or("", |(_, line)| line).split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
         let column = |name: &str| head.iter().position(|column| column == name);
         let (Some(date), usd) = (column("date"), column("usd")) else {
-            return Err(Refusal::field("line 1", "Expected date,currency,rate, or the header of the European Central Bank."));
+            return Err(Refusal::field(
+                "line 1",
+                "Expected date,currency,rate, or the header of the European Central Bank.",
+            ));
         };
         let own = column("currency").zip(column("rate"));
         if own.is_none() && usd.is_none() {
@@ -125,10 +128,17 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_a_day_without_a_rate_has_the_last() {
-        let own = EuroRates::read("date,currency,rate\n2026-03-02,EUR,0.85\n2026-03-02,HUF,330\r\n2026-02-27,eur,0.8\n\n").unwrap();
-        let bank = EuroRates::read("\u{feff}Date,USD,JPY,\n2026-03-02,1.25,171.1,\n2026-03-01,N/A,170,\n2026-02-27,1.1,,\n").unwrap();
+        let own =
+            EuroRates::read("date,currency,rate\n2026-03-02,EUR,0.85\n2026-03-02,HUF,330\r\n2026-02-27,eur,0.8\n\n")
+                .unwrap();
+        let bank =
+            EuroRates::read("\u{feff}Date,USD,JPY,\n2026-03-02,1.25,171.1,\n2026-03-01,N/A,170,\n2026-02-27,1.1,,\n")
+                .unwrap();
 
-        assert_eq!([on(&own, "2026-02-26"), on(&own, "2026-03-01"), on(&own, "2030-01-01")], [None, Some(80_000_000), Some(85_000_000)]);
+        assert_eq!(
+            [on(&own, "2026-02-26"), on(&own, "2026-03-01"), on(&own, "2030-01-01")],
+            [None, Some(80_000_000), Some(85_000_000)]
+        );
         assert_eq!([on(&bank, "2026-03-01"), on(&bank, "2026-03-02")], [Some(90_909_091), Some(80_000_000)]);
         assert_eq!(own.extent(), (2, Some("2026-03-02".to_owned())));
     }

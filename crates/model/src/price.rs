@@ -322,7 +322,8 @@ impl Book {
                 beginning.map(|(length, at)| (length, at, name.clone()))
             };
             // The first of those that are as long: the fullest spelling.
-            let longest = spellings.iter().filter_map(known).reduce(|best, next| if next.0 > best.0 { next } else { best });
+            let longest =
+                spellings.iter().filter_map(known).reduce(|best, next| if next.0 > best.0 { next } else { best });
             if let Some((length, at, name)) = longest {
                 let beginning = name.get(..length)?;
                 return self.beginnings.get(beginning)?.get(at).map(|(_, rate)| (format!("{beginning}*"), rate));

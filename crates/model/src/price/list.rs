@@ -169,7 +169,9 @@ mod tests {
 
         assert!(refused("[]").starts_with(r#"{"file":["Not a JSON object by model: "#));
         assert_eq!(
-            refused(r#"{"ok": {"input_cost_per_token": 1e-6}, "m": 1, "n": {"input_cost_per_token": -1}, "a*b": {"input_cost_per_token": 1}}"#),
+            refused(
+                r#"{"ok": {"input_cost_per_token": 1e-6}, "m": 1, "n": {"input_cost_per_token": -1}, "a*b": {"input_cost_per_token": 1}}"#
+            ),
             r#"{"a*b":["An asterisk may only stand at the end."],"m":["Not an object."],"n.input_cost_per_token":["Not a number of US dollars, such as 2.5 or 2.5e-06."]}"#
         );
     }

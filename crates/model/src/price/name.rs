@@ -6,8 +6,23 @@ use crate::limits::TEXT_CHARS;
 const REGIONS: [&str; 11] = ["us", "eu", "apac", "global", "us-gov", "jp", "au", "ca", "sa", "me", "af"];
 /// Words before a dot that say whose model it is.
 const VENDORS: [&str; 17] = [
-    "anthropic", "amazon", "meta", "mistral", "cohere", "ai21", "deepseek", "openai", "qwen", "stability", "writer",
-    "moonshot", "moonshotai", "minimax", "google", "nvidia", "zai",
+    "anthropic",
+    "amazon",
+    "meta",
+    "mistral",
+    "cohere",
+    "ai21",
+    "deepseek",
+    "openai",
+    "qwen",
+    "stability",
+    "writer",
+    "moonshot",
+    "moonshotai",
+    "minimax",
+    "google",
+    "nvidia",
+    "zai",
 ];
 /// What is put behind a model to say how it is served.
 const TAGS: [&str; 11] =
@@ -218,16 +233,26 @@ mod tests {
             spellings("azure/gpt-4o-2024-05-13"),
             [["azure/gpt-4o-2024-05-13", "gpt-4o-2024-05-13", "azure/gpt-4o", "gpt-4o"]]
         );
-        assert_eq!(
-            spellings("ft:gpt-4o:org::id"),
-            [vec!["ft:gpt-4o:org::id", "ft:gpt-4o"], vec!["gpt-4o"]]
-        );
+        assert_eq!(spellings("ft:gpt-4o:org::id"), [vec!["ft:gpt-4o:org::id", "ft:gpt-4o"], vec!["gpt-4o"]]);
         assert_eq!(beginnings("gpt-4o-mini").collect::<Vec<_>>(), ["gpt-4o-mini", "gpt-4o", "gpt"]);
     }
 
     #[test]
     fn odd_ids_have_few_names_and_do_no_harm() {
-        for model in ["", " ", &"x".repeat(300), &"a/".repeat(100), &"-".repeat(200), "ft:", "ft::::", "@", ":free", "é-20241022", "/", "..."] {
+        for model in [
+            "",
+            " ",
+            &"x".repeat(300),
+            &"a/".repeat(100),
+            &"-".repeat(200),
+            "ft:",
+            "ft::::",
+            "@",
+            ":free",
+            "é-20241022",
+            "/",
+            "...",
+        ] {
             let names: usize = spellings(model).iter().map(Vec::len).sum();
             assert!(names < 64, "{model}: {names}");
         }
