@@ -650,11 +650,13 @@ impl Store {
             );
             reader.all(&sql, &conditions.params(agent, &[]), |row| {
                 let group = group_key(row, by)?;
+                let (rows, unpriced_rows) = (row.int(1)?, row.int(10)?);
                 Ok(UsageGroup {
-                    cost_eur: euros_of.remove(&group).flatten(),
+                    // Of what nobody knows in dollars, nobody knows it in euros either.
+                    cost_eur: euros_of.remove(&group).flatten().filter(|_| unpriced_rows < rows),
                     group,
                     calls: row.int(2)?,
-                    rows: row.int(1)?,
+                    rows,
                     prompt_tokens: row.int(3)?,
                     completion_tokens: row.int(4)?,
                     embedding_tokens: row.int(5)?,
@@ -662,7 +664,7 @@ impl Store {
                     cache_write_tokens: row.int(7)?,
                     total_tokens: row.int(8)?,
                     cost_usd: row.int(9)? as f64 / 1e8,
-                    unpriced_rows: row.int(10)?,
+                    unpriced_rows,
                 })
             })
         };

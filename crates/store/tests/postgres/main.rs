@@ -313,7 +313,8 @@ async fn a_server_that_is_away_is_waited_for_and_then_missed() {
 async fn tables_can_be_spread_by_agent() {
     let Some(schema) = TempSchema::new() else { return };
     open(schema.database()).unwrap().close().await;
-    const OF_THE_INSTALLATION: &str = "'migrations', 'id_blocks', 'settings', 'agents'";
+    const OF_THE_INSTALLATION: &str =
+        "'migrations', 'id_blocks', 'settings', 'agents', 'prices', 'price_book', 'repricing'";
     let here = "c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
 
     // A key is found before its agent is known: its hash is unique over all agents, and its table stays whole.
