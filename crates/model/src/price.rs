@@ -47,7 +47,7 @@ impl PerToken {
     ///
     /// # Errors
     /// What is no price.
-    pub fn per_token(text: &str) -> Result<Self, BadPrice> {
+    pub fn from_list(text: &str) -> Result<Self, BadPrice> {
         read(text, Self::PLACES).map(|(price, _)| price)
     }
 
@@ -368,13 +368,13 @@ mod tests {
             ("1000", 10_000_000_000_000_000),
             (".5e-6", 5_000_000),
         ] {
-            assert_eq!(PerToken::per_token(text), Ok(PerToken(units)), "{text}");
+            assert_eq!(PerToken::from_list(text), Ok(PerToken(units)), "{text}");
         }
         for text in ["", "-1", "1e", "e5", ".", "1.2.3", "+1", "NaN", "inf", "1 2", "0x1", "1e99999999999", "٣"] {
-            assert_eq!(PerToken::per_token(text), Err(BadPrice::NotANumber), "{text}");
+            assert_eq!(PerToken::from_list(text), Err(BadPrice::NotANumber), "{text}");
         }
         for text in ["1000.1", "1e30", "1e300", &"9".repeat(400)] {
-            assert_eq!(PerToken::per_token(text), Err(BadPrice::TooMuch), "{text}");
+            assert_eq!(PerToken::from_list(text), Err(BadPrice::TooMuch), "{text}");
         }
     }
 
@@ -384,7 +384,7 @@ mod tests {
             assert_eq!(PerToken::per_million(text).unwrap().to_string(), text);
         }
         assert_eq!(PerToken::per_million("0.00000001"), Err(BadPrice::TooFine));
-        assert_eq!(PerToken::per_token(&PerToken(2_187_500).to_list()), Ok(PerToken(2_187_500)));
+        assert_eq!(PerToken::from_list(&PerToken(2_187_500).to_list()), Ok(PerToken(2_187_500)));
     }
 
     #[test]

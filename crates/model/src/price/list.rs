@@ -105,7 +105,7 @@ fn rate(model: &str, entry: &Entry<'_>, errors: &mut FieldErrors) -> Option<Rate
     }
     let mut price = |field: &str, raw: Option<&RawValue>| {
         let text = raw.map(RawValue::get).filter(|text| *text != "null")?;
-        match PerToken::per_token(text.trim_matches('"')) {
+        match PerToken::from_list(text.trim_matches('"')) {
             Ok(price) => Some(price),
             Err(why) => {
                 errors.add(format!("{model}.{field}"), why.to_string());
