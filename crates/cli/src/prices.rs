@@ -1,5 +1,6 @@
 //! `agentsight prices …`: on the data folder or the database itself, so that it works whether or not the server runs.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -276,11 +277,10 @@ fn explain(refusal: Refusal) -> Failure {
 fn report(change: BookChange, skipped: Option<usize>, as_json: bool) {
     let BookChange { added, changed, removed, unchanged } = change;
     if as_json {
-        let mut answer = json!({ "added": added, "changed": changed, "removed": removed, "unchanged": unchanged });
-        if let Some(skipped) = skipped {
-            answer["skipped"] = json!(skipped);
-        }
-        println!("{answer}");
+        let mut answer: BTreeMap<_, _> =
+            [("added", added), ("changed", changed), ("removed", removed), ("unchanged", unchanged)].into();
+        answer.extend(skipped.map(|skipped| ("skipped", skipped as u64)));
+        println!("{}", json!(answer));
     } else {
         let skipped =
             skipped.map_or_else(String::new, |skipped| format!(", {skipped} without a price per token skipped"));
