@@ -1,6 +1,7 @@
 //! What is wrong with what came in, by field.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -74,6 +75,18 @@ impl FieldErrors {
     /// All that was found, as one refusal.
     pub fn into_result(self) -> Result<(), Refusal> {
         if self.is_empty() { Ok(()) } else { Err(Refusal::Fields(self)) }
+    }
+}
+
+/// For people: `field: message`, one after the other.
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.0.iter().flat_map(|(field, messages)| messages.iter().map(move |message| (field, message)));
+        for (number, (field, message)) in said.enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{field}: {}", message.trim_end_matches('.'))?;
+        }
+        Ok(())
     }
 }
 

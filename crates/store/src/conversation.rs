@@ -1,9 +1,11 @@
 //! Conversations: their rows, and assembling them whole.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
 use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId, MessageId};
+use agentsight_model::price::Book;
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::Target;
 
@@ -363,9 +365,26 @@ pub(crate) struct Ahead {
     found: HashMap<(AgentId, Target, Earlier), Option<Destination>>,
     changed: HashSet<(AgentId, ConversationId)>,
     made: HashSet<(AgentId, String)>,
+    /// The book that this group prices with.
+    book: Option<Arc<Book>>,
 }
 
 impl Ahead {
+    /// The book, where the group has asked for it.
+    pub(crate) fn book(&self) -> Option<Arc<Book>> {
+        self.book.clone()
+    }
+
+    /// The group has asked for the book.
+    pub(crate) fn keep_book(&mut self, book: Arc<Book>) {
+        self.book = Some(book);
+    }
+
+    /// The group has changed the book.
+    pub(crate) fn forget_book(&mut self) {
+        self.book = None;
+    }
+
     /// The group has written to a conversation.
     pub(crate) fn note_changed(&mut self, agent: AgentId, id: ConversationId) {
         self.changed.insert((agent, id));

@@ -24,6 +24,8 @@ mod metadata;
 pub mod moving;
 mod orphans;
 mod paging;
+mod price;
+mod restating;
 mod schema;
 mod search;
 mod span;
@@ -45,6 +47,8 @@ pub use feedback::FoundFeedback;
 pub use message::StoredFile;
 pub use orphans::{BlobEvent, BlobTotals, Prune};
 pub use paging::{Extent, Found};
+pub use price::BookChange;
+pub use restating::Restated;
 pub use track::{Appended, Stored};
 
 /// A PostgreSQL database that takes the place of the embedded one, shared by any number of nodes.

@@ -654,3 +654,28 @@ fn attachments_are_moved_into_a_bucket_and_stay_there_in_a_backup() {
     assert!(gone.contains("files"), "{gone}");
     assert!(!room.path().join("late").exists());
 }
+
+#[test]
+fn the_sources_prices_take_the_place_of_those_that_a_server_made_in_the_target() {
+    use agentsight_model::price::{ALWAYS, NewPrice, PerToken, Rate};
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, to) = (in_folder(&source), in_folder(&target));
+    let models = async |place: &Place, change: bool| {
+        let store = open(place).unwrap();
+        store.renew_default_prices().await.unwrap();
+        if change {
+            let rate = Rate { prompt: Some(PerToken(1)), ..Rate::default() };
+            store.set_prices(vec![NewPrice::check("mine", ALWAYS, rate).unwrap()]).await.unwrap();
+            store.remove_prices("gpt-4o*".to_owned(), None).await.unwrap();
+        }
+        let prices = store.all_prices().await.unwrap();
+        store.close().await;
+        prices.into_iter().map(|price| price.model).collect::<Vec<_>>()
+    };
+    let (sources, before) = runtime().block_on(async { (models(&from, true).await, models(&to, false).await) });
+    assert_ne!(sources, before);
+
+    moved(&from, &to);
+
+    assert_eq!(runtime().block_on(models(&to, false)), sources);
+}
