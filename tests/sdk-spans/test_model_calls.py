@@ -234,7 +234,6 @@ def test_a_call_outside_a_conversation_is_not_ours(bot, gpt):
     assert bot.api.spans.list().count() == 0
 
 
-@pytest.mark.xfail(strict=True, reason="no rate is on file yet (contract: ingest-v1 §5.5, dashboard: cost)")
 def test_a_known_model_is_priced_by_the_server(bot, gpt):
     with agentsight.conversation("priced"), agentsight.turn():
         gpt.chat.completions.create(model="gpt-4o-mini", messages=QUESTION)

@@ -71,6 +71,9 @@ pub(crate) struct ServeArgs {
     /// Geolocation databases (.mmdb), asked in this order
     #[arg(long, env = "AGENTSIGHT_GEOIP", value_name = "FILE", value_delimiter = ',')]
     geoip: Vec<PathBuf>,
+    /// Rates for costs in euros: a CSV file date,currency,rate (units per US dollar), or the ECB's history; read again when replaced
+    #[arg(long, env = "AGENTSIGHT_CURRENCY_RATES", value_name = "FILE")]
+    currency_rates: Option<PathBuf>,
     /// Keep the index behind substring search; without it a search reads every message [default: true]
     #[arg(long, env = "AGENTSIGHT_SEARCH_INDEX", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     search_index: Option<bool>,
@@ -141,6 +144,7 @@ struct File {
     listen: Option<String>,
     public_url: Option<String>,
     geoip: Option<Vec<PathBuf>>,
+    currency_rates: Option<PathBuf>,
     search_index: Option<bool>,
     reads_per_minute: Option<u32>,
     writes_per_minute: Option<u32>,
@@ -356,6 +360,7 @@ impl Config {
             server: ServerConfig {
                 public_url,
                 attachments,
+                currency_rates: args.currency_rates.clone().or(file.currency_rates),
                 reads_per_minute: args.reads_per_minute.or(file.reads_per_minute),
                 writes_per_minute: args.writes_per_minute.or(file.writes_per_minute),
                 ..ServerConfig::default()

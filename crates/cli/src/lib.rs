@@ -10,6 +10,7 @@ mod fetch;
 mod key;
 mod log;
 mod migrate;
+mod prices;
 mod progress;
 mod serve;
 
@@ -36,6 +37,7 @@ enum Command {
     Key(key::KeyArgs),
     /// Compare attachments with what names them, and remove those that nothing names. Works while the server runs.
     Blobs(blobs::BlobsArgs),
+    Prices(prices::PricesArgs),
     /// Fetch one whole conversation as JSON, over HTTP.
     Fetch(fetch::FetchArgs),
     // What these do is said beside their flags, at length.
@@ -56,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Serve(args) => serve::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Blobs(args) => blobs::run(&args),
+        Command::Prices(args) => prices::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore(&args),

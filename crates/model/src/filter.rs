@@ -204,7 +204,8 @@ impl Query {
         read
     }
 
-    pub(crate) fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
+    /// A date-time; what is none is added to the errors.
+    pub fn timestamp(&self, name: &'static str, errors: &mut FieldErrors) -> Option<Timestamp> {
         let value = self.get(name)?;
         let read = value.parse().ok();
         if read.is_none() {

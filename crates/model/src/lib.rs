@@ -11,6 +11,8 @@
 //! | [`track`] | bodies of the tracking routes as domain writes |
 //! | [`span`] | spans, and what they tell of a conversation |
 //! | [`manage`] | bodies of the managing routes |
+//! | [`price`] | what models cost, by which name they are found, and price lists |
+//! | [`currency`] | rates of other currencies |
 //! | [`words`] | closed lists of words |
 //! | [`filter`], [`page`] | query parameters of lists, and the page envelope |
 //! | [`time`], [`json`], [`ids`], [`key`], [`limits`], [`refusal`] | what everything else is made of |
@@ -21,6 +23,7 @@ pub mod attachment;
 pub mod body;
 pub mod button;
 pub mod conversation;
+pub mod currency;
 pub mod feedback;
 pub mod filter;
 pub mod ids;
@@ -31,6 +34,7 @@ pub mod manage;
 pub mod message;
 pub mod metadata;
 pub mod page;
+pub mod price;
 pub mod refusal;
 pub mod span;
 pub mod text;

@@ -45,6 +45,13 @@ pub const METADATA_LIST: usize = 200;
 /// Newest conversations that a list of metadata keys looks at.
 pub const METADATA_LIST_CONVERSATIONS: u32 = 5_000;
 
+/// Entries of a price list.
+pub const PRICE_LIST_ENTRIES: usize = 50_000;
+/// A price list, as a file.
+pub const PRICE_LIST_BYTES: u64 = 32 * 1024 * 1024;
+/// A file of currency rates: all that the European Central Bank ever gave is 0.6 MB.
+pub const CURRENCY_FILE_BYTES: u64 = 32 * 1024 * 1024;
+
 /// Files of a request, and their sizes; each may be set by the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachmentLimits {

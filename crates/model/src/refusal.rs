@@ -1,6 +1,7 @@
 //! What is wrong with what came in, by field.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -56,6 +57,12 @@ impl FieldErrors {
         }
     }
 
+    /// Whether something was found wrong with a field.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == field)
+    }
+
     /// Nothing found wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -68,6 +75,18 @@ impl FieldErrors {
     /// All that was found, as one refusal.
     pub fn into_result(self) -> Result<(), Refusal> {
         if self.is_empty() { Ok(()) } else { Err(Refusal::Fields(self)) }
+    }
+}
+
+/// For people: `field: message`, one after the other.
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.0.iter().flat_map(|(field, messages)| messages.iter().map(move |message| (field, message)));
+        for (number, (field, message)) in said.enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{field}: {}", message.trim_end_matches('.'))?;
+        }
+        Ok(())
     }
 }
 

@@ -353,15 +353,18 @@ pub struct UsageGroup {
     pub cache_write_tokens: i64,
     /// All of them.
     pub total_tokens: i64,
-    /// US dollars.
+    /// US dollars, of the rows whose cost is known.
     pub cost_usd: f64,
-    /// Euros; there only where a rate is on file.
+    /// Rows whose cost is not known, which `cost_usd` does not hold; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced_rows: i64,
+    /// Euros; there only where a rate is on file for every day of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_eur: Option<f64>,
 }
 
 /// What a group of a summary is of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum GroupKey {

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
+use axum::response::Redirect;
 use axum::routing::get;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -22,7 +23,7 @@ use crate::{App, files, health, managing, metrics, reading, tracking};
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
         reading::messages::fetch, reading::spans::list, reading::spans::fetch, reading::spans::trace,
-        reading::usage::list, reading::usage::summary,
+        reading::usage::list, reading::usage::summary, reading::prices::list, reading::prices::lookup,
         reading::feedbacks::list, reading::feedbacks::fetch, reading::tickets::list, reading::tickets::fetch, reading::tickets::comments,
         reading::actions::list, reading::actions::fetch, reading::actions::logs, reading::buttons::list, reading::buttons::stats,
         managing::conversations::mark, managing::conversations::rename, managing::conversations::update,
@@ -69,7 +70,10 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(openapi);
 
 pub(crate) fn routes() -> Router<App> {
     let explorer = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
-    Router::new().route("/openapi.json", get(async || ok(&*DOCUMENT))).merge(Router::<App>::from(explorer))
+    Router::new()
+        .route("/", get(async || Redirect::temporary("/docs")))
+        .route("/openapi.json", get(async || ok(&*DOCUMENT)))
+        .merge(Router::<App>::from(explorer))
 }
 
 /// Refusals that every route may answer.
@@ -140,6 +144,7 @@ pub(crate) mod schemas {
     use agentsight_model::conversation::{Conversation, ConversationRow};
     use agentsight_model::feedback::{Feedback, FeedbackPage};
     use agentsight_model::page::Paged;
+    use agentsight_model::price::Price;
     use agentsight_model::ticket::{Ticket, TicketComment};
     use utoipa::openapi::schema::AnyOfBuilder;
     use utoipa::openapi::{RefOr, Schema};
@@ -198,6 +203,7 @@ pub(crate) mod schemas {
         CommentList: Paged<TicketComment>, TicketComment;
         ActionList: Paged<Action>, Action;
         ButtonList: Paged<ButtonRow>, ButtonRow;
+        PriceList: Paged<Price>, Price;
     }
 
     /// Feedback of one of three kinds.
@@ -631,7 +637,7 @@ pub(crate) mod schemas {
     pub(crate) struct SummaryQuery {
         /// `model`, `conversation` or `day`; by model when absent.
         group_by: Option<String>,
-        /// `usd` or `eur`; dollars are always there.
+        /// `usd` or `eur`; dollars are always there, euros where the operator's file has a rate for every day of the group.
         currency: Option<String>,
     }
 

@@ -13,6 +13,7 @@ mod files;
 mod health;
 mod managing;
 mod metrics;
+mod rates;
 mod reading;
 mod router;
 mod throttle;
@@ -20,12 +21,13 @@ mod tracking;
 mod transport;
 mod urls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentsight_model::ids::AgentId;
 use agentsight_model::limits::AttachmentLimits;
-use agentsight_store::{Result, Store};
+use agentsight_store::{Error, Result, Store};
 
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
@@ -41,6 +43,8 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Limits on files; each may be set.
     pub attachments: AttachmentLimits,
+    /// A file of currency rates, read again when it was replaced; without one nothing is shown in euros.
+    pub currency_rates: Option<PathBuf>,
     /// Reads per minute and key; `None` is no limit.
     pub reads_per_minute: Option<u32>,
     /// Writes per minute and key; `None` is no limit. SDK 0.0.x loses what is throttled.
@@ -58,6 +62,7 @@ impl Default for ServerConfig {
         Self {
             public_url: None,
             attachments: AttachmentLimits::default(),
+            currency_rates: None,
             reads_per_minute: None,
             writes_per_minute: None,
             head_timeout: Duration::from_secs(75),
@@ -73,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) keys: auth::KeyCache,
     pub(crate) signer: files::Signer,
+    /// Currency rates, where the operator named a file of them.
+    pub(crate) rates: Option<Arc<rates::RatesFile>>,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) throttle: throttle::Throttle,
     /// Requests that carry files at once: each may hold the largest request in memory.
@@ -104,14 +111,22 @@ impl Server {
     /// Prepares a server.
     ///
     /// # Errors
-    /// When the secret that signs links can be neither read nor made.
+    /// When the secret that signs links can be neither read nor made, the shipped prices cannot be written, or the file
+    /// of currency rates cannot be read.
     pub async fn new(store: Store, config: ServerConfig) -> Result<Self> {
         let signer = files::Signer::new(&store.secret("file_links").await?);
+        let rates = config.currency_rates.clone().map(rates::RatesFile::open).transpose()?.map(Arc::new);
+        match store.renew_default_prices().await {
+            // What is there can still be read.
+            Err(Error::Full) => tracing::error!("no space left for the prices that come with this version"),
+            renewed => drop(renewed?),
+        }
         Ok(Self(App(Arc::new(Shared {
             store,
             config,
             keys: auth::KeyCache::default(),
             signer,
+            rates,
             metrics: metrics::Metrics::default(),
             throttle: throttle::Throttle::default(),
             uploads: tokio::sync::Semaphore::new(UPLOADS),
@@ -122,7 +137,11 @@ impl Server {
     /// Serves until `stop` is done; then takes no more connections and finishes what runs, within
     /// the configured time. The store stays open: whoever opened it closes it.
     pub async fn serve(self, listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) {
+        let store = self.0.store.clone();
+        let restating = tokio::spawn(async move { store.keep_restated().await });
         transport::serve(listener, self.0, stop).await;
+        // What it was at is whole or not there, and goes on with the next start.
+        restating.abort();
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/traces/{trace_id}/", get(reading::spans::trace))
         .route("/api/token-usage/", get(reading::usage::list))
         .route("/api/token-usage/summary/", get(reading::usage::summary))
+        .route("/api/prices/", get(reading::prices::list))
+        .route("/api/prices/lookup/", get(reading::prices::lookup))
         // Managing
         .route("/api/conversations/{id}/mark/", post(managing::conversations::mark))
         .route("/api/conversations/{id}/rename/", patch(managing::conversations::rename))

@@ -30,7 +30,7 @@ use crate::ids::Kind;
 use crate::message::BUTTONS;
 use crate::span::SPANS;
 use crate::track::{Growth, WRITE_OVERHEAD_BYTES, append_action, find_or_make, grow, insert_message};
-use crate::usage::{self, Calls};
+use crate::usage::{self, Calls, PricedRow};
 use crate::{Store, counters, metadata, search};
 
 impl Store {
@@ -182,6 +182,7 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
         let sql = format!("update {table} set conversation = ?3 where agent_id = ?1 and conversation = ?2");
         tx.execute(&sql, params![agent, old.row.id, new.row.id])?;
     }
+    usage::restate_conversation(tx, agent, new.row.id)?;
     tx.execute(ADD, params![agent, new.row.id, old.row.id])?;
     metadata::replace(tx, agent, old.row.id, &old.row.metadata, &JsonText::EMPTY)?;
     tx.execute(NOT_INDEXED, params![agent, old.row.id])?;
@@ -524,7 +525,16 @@ impl Projection<'_, '_> {
             where agent_id = ?1 and conversation = ?2 and turn_id = ?3 and settled = 0 and kind <> 'turn'";
         let ids: Vec<&str> = turns.keys().map(String::as_str).collect();
         let mut waited: HashSet<String> = HashSet::new();
-        each_by_text(self.tx, self.agent, self.known.id, WAITING, &ids, |row| {
+        let mut booked: Vec<PricedRow> = Vec::new();
+        let asked: Vec<[Param<'_>; 3]> =
+            ids.iter().map(|id| [self.agent.into(), self.known.id.into(), Param::Text(id)]).collect();
+        let of = |sql| asked.iter().map(move |params| Query { sql, params });
+        let queries: Vec<Query<'_>> = of(WAITING).chain(of(usage::OF_TURN)).collect();
+        self.tx.each_of(&queries, &mut |at, row| {
+            if at >= ids.len() {
+                booked.push(PricedRow::read(row)?);
+                return Ok(());
+            }
             let id = row.string(0)?;
             let is_shown = turns.get(&id).is_some_and(|turn| turn.complete);
             let span: Option<NewSpan> =
@@ -541,16 +551,11 @@ impl Projection<'_, '_> {
                 let settled = turn.complete.then_some(1_i64);
                 self.tx.execute(SETTLE, params![self.agent, self.known.id, id, settled])?;
             }
-            let (from, to) = (turn.started_at, turn.ended_at);
-            usage::note_turn(
-                self.tx,
-                self.agent,
-                self.known.id,
-                id,
-                (from, to),
-                turn.complete,
-                turn.incomplete_reason.as_deref(),
-            )?;
+        }
+        for row in &booked {
+            let Some(turn) = row.turn().and_then(|id| turns.get(id)) else { continue };
+            let (times, reason) = ((turn.started_at, turn.ended_at), turn.incomplete_reason.as_deref());
+            usage::note_turn(self.tx, self.agent, self.known.id, row, times, turn.complete, reason)?;
         }
         Ok(())
     }

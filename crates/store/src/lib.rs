@@ -24,6 +24,8 @@ mod metadata;
 pub mod moving;
 mod orphans;
 mod paging;
+mod price;
+mod restating;
 mod schema;
 mod search;
 mod span;
@@ -39,12 +41,14 @@ use agentsight_model::time::Clock;
 
 pub use agent::{Identity, KeyRow, MintedKey};
 pub use blob::{BucketConfig, BucketUrl, FileBytes, Part, Secret};
-pub use engine::DatabaseUrl;
+pub use engine::{DatabaseUrl, holds_store};
 pub use error::{Error, Missing, Result};
 pub use feedback::FoundFeedback;
 pub use message::StoredFile;
 pub use orphans::{BlobEvent, BlobTotals, Prune};
 pub use paging::{Extent, Found};
+pub use price::BookChange;
+pub use restating::Restated;
 pub use track::{Appended, Stored};
 
 /// A PostgreSQL database that takes the place of the embedded one, shared by any number of nodes.

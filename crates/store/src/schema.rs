@@ -47,6 +47,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: include_str!("schema/0004_search.postgres.sql"),
     },
+    Migration { name: "prices", shared: include_str!("schema/0005_prices.sql"), sqlite: "", postgres: "" },
 ];
 
 /// Brings a database of SQLite up to date, in one transaction.

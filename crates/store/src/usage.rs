@@ -2,10 +2,14 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use agentsight_model::currency::{self, EuroRates};
 use agentsight_model::filter::not_available;
 use agentsight_model::ids::{AgentId, ConversationId, UsageId};
 use agentsight_model::json::JsonText;
+use agentsight_model::limits::TEXT_CHARS;
+use agentsight_model::price::Book;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::span::LlmCall;
 use agentsight_model::time::Timestamp;
@@ -19,7 +23,7 @@ use crate::engine::{Param, Query, Reader, Row, Table, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
 use crate::paging::{self, Conditions, Extent, Found, Owned};
-use crate::{Store, agent as agents};
+use crate::{Store, agent as agents, price};
 
 static TOKEN_USAGE: Table = Table {
     name: "token_usage",
@@ -56,6 +60,15 @@ static TOKEN_COUNTERS: Table = Table {
     on_conflict: "",
 };
 
+/// The columns of [`PricedRow`].
+macro_rules! priced {
+    () => {
+        "prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+        audio_input_tokens, audio_output_tokens, total_tokens, cost_usd_reported, calls, unreported_calls, incomplete,
+        incomplete_reason, started_at, ended_at, id, model, turn_id, cost_source, cost_usd"
+    };
+}
+
 /// A process that was silent this long has ended; its counters are forgotten.
 const COUNTERS_KEPT: i64 = Timestamp::DAY;
 
@@ -71,7 +84,8 @@ pub(crate) fn book_counters(
     if metadata.is_empty() {
         return Ok(false);
     }
-    let Some(posted) = PostedCounters::from_metadata(&metadata.to_value()) else { return Ok(false) };
+    let metadata = metadata.to_value();
+    let Some(posted) = PostedCounters::from_metadata(&metadata) else { return Ok(false) };
     let earlier = if counts_are_cumulative(tx, agent)? {
         continue_counters(tx, agent, &posted, now)?
     } else {
@@ -92,7 +106,10 @@ pub(crate) fn book_counters(
         ended_at: at,
         is_settled: false,
     };
-    row.insert(tx, agent, conversation, None, None)?;
+    // The SDK names none; whoever posts counters by hand may.
+    let model = metadata.get("model").and_then(|model| model.as_str()).map(str::trim);
+    let model = model.filter(|model| !model.is_empty() && model.chars().count() <= TEXT_CHARS);
+    row.insert(tx, agent, conversation, None, model)?;
     Ok(true)
 }
 
@@ -132,9 +149,17 @@ impl UsageRow {
         }
     }
 
-    /// Where the cost comes from, and what it is.
-    fn cost(&self) -> (&'static str, i64) {
-        if self.reported_cost > 0 { ("reported", self.reported_cost) } else { ("unpriced", 0) }
+    /// Where the cost comes from, and what it is: ours where the book has a rate of the model at that time, else the
+    /// sender's, else none, which is not 0 but unknown.
+    fn cost(&self, model: Option<&str>, book: &Book) -> (&'static str, i64) {
+        // What was never reported is not free.
+        let is_silent = self.counts.total_tokens == 0 && self.unreported_calls >= self.calls;
+        let model = model.filter(|model| !model.is_empty() && !is_silent);
+        match model.and_then(|model| book.cost(model, &self.counts, self.started_at)) {
+            Some(cost) => ("backend", cost),
+            None if self.reported_cost > 0 => ("reported", self.reported_cost),
+            None => ("unpriced", 0),
+        }
     }
 
     fn insert(
@@ -146,7 +171,10 @@ impl UsageRow {
         model: Option<&str>,
     ) -> Result<()> {
         let id = UsageId(tx.next_id(Kind::TokenUsage)?);
-        let (cost_source, cost) = self.cost();
+        let (cost_source, cost) = match model {
+            Some(model) => self.cost(Some(model), &*price::book(tx)?),
+            None => self.cost(None, &Book::default()),
+        };
         tx.insert(
             &TOKEN_USAGE,
             params![
@@ -177,8 +205,15 @@ impl UsageRow {
         )
     }
 
-    fn update(&self, tx: &Tx<'_>, agent: AgentId, conversation: ConversationId, id: i64) -> Result<()> {
-        let (cost_source, cost) = self.cost();
+    fn update(
+        &self,
+        tx: &Tx<'_>,
+        agent: AgentId,
+        conversation: ConversationId,
+        id: i64,
+        model: Option<&str>,
+    ) -> Result<()> {
+        let (cost_source, cost) = self.cost(model, &*price::book(tx)?);
         tx.execute(
             "update token_usage set prompt_tokens = ?4, completion_tokens = ?5, embedding_tokens = ?6, cache_read_tokens = ?7,
                 cache_write_tokens = ?8, reasoning_tokens = ?9, audio_input_tokens = ?10, audio_output_tokens = ?11,
@@ -257,10 +292,11 @@ pub(crate) fn book_calls(
     calls: &Calls,
     is_new: bool,
 ) -> Result<i64> {
-    const STORED: &str = "select prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-        audio_input_tokens, audio_output_tokens, total_tokens, cost_usd_reported, calls, unreported_calls, incomplete,
-        incomplete_reason, started_at, ended_at, id
-        from token_usage where agent_id = ?1 and conversation = ?2 and turn_id = ?3 and model = ?4";
+    const STORED: &str = concat!(
+        "select ",
+        priced!(),
+        " from token_usage where agent_id = ?1 and conversation = ?2 and turn_id = ?3 and model = ?4"
+    );
     let mut made = 0;
     for (model, row) in &calls.alone {
         row.insert(tx, agent, conversation, None, Some(model.as_deref().unwrap_or_default()))?;
@@ -273,7 +309,45 @@ pub(crate) fn book_calls(
             keys.iter().map(|(turn, model)| [agent.into(), conversation.into(), turn.into(), model.into()]).collect();
         let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: STORED, params }).collect();
         tx.each_of(&queries, &mut |at, row| {
-            let found = UsageRow {
+            let PricedRow { id, row, .. } = PricedRow::read(row)?;
+            stored.insert(at, (id, row));
+            Ok(())
+        })?;
+    }
+    for (at, ((turn, model), row)) in calls.in_turns.iter().enumerate() {
+        if let Some((id, mut sum)) = stored.remove(&at) {
+            sum.add(row);
+            sum.update(tx, agent, conversation, id, Some(model))?;
+        } else {
+            row.insert(tx, agent, conversation, Some(turn), Some(model))?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// The same for other rooms.
+pub(crate) const PRICED: &str = priced!();
+
+/// A stored row of usage with all that its cost follows from, and the cost that it has.
+pub(crate) struct PricedRow {
+    pub(crate) id: i64,
+    row: UsageRow,
+    model: Option<String>,
+    turn: Option<String>,
+    pub(crate) cost_source: String,
+    pub(crate) cost_usd: i64,
+}
+
+impl PricedRow {
+    /// How many columns it has.
+    pub(crate) const WIDTH: usize = 21;
+
+    /// From [`PRICED`], which begin the row.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.int(16)?,
+            row: UsageRow {
                 counts: counts(row, 0)?,
                 reported_cost: row.int(9)?,
                 calls: row.int(10)?,
@@ -283,38 +357,93 @@ pub(crate) fn book_calls(
                 started_at: row.timestamp(14)?,
                 ended_at: row.timestamp(15)?,
                 is_settled: false,
-            };
-            stored.insert(at, (row.int(16)?, found));
-            Ok(())
-        })?;
+            },
+            model: row.opt_string(17)?,
+            turn: row.opt_string(18)?,
+            cost_source: row.string(19)?,
+            cost_usd: row.int(20)?,
+        })
     }
-    for (at, ((turn, model), row)) in calls.in_turns.iter().enumerate() {
-        if let Some((id, mut sum)) = stored.remove(&at) {
-            sum.add(row);
-            sum.update(tx, agent, conversation, id)?;
-        } else {
-            row.insert(tx, agent, conversation, Some(turn), Some(model))?;
-            made += 1;
-        }
+
+    /// What the row costs by a book, and by whose word.
+    pub(crate) fn cost(&self, book: &Book) -> (&'static str, i64) {
+        self.row.cost(self.model.as_deref(), book)
     }
-    Ok(made)
+
+    /// Gives the row another cost, where everything that this follows from is still as it was read.
+    pub(crate) fn restate(
+        &self,
+        tx: &Tx<'_>,
+        agent: AgentId,
+        conversation: ConversationId,
+        source: &str,
+        cost: i64,
+    ) -> Result<()> {
+        let UsageRow { counts, reported_cost, calls, unreported_calls, started_at, .. } = &self.row;
+        tx.execute(
+            "update token_usage set cost_source = ?4, cost_usd = ?5
+             where agent_id = ?1 and conversation = ?2 and id = ?3 and prompt_tokens = ?6 and completion_tokens = ?7
+                and embedding_tokens = ?8 and cache_read_tokens = ?9 and cache_write_tokens = ?10 and total_tokens = ?11
+                and cost_usd_reported = ?12 and calls = ?13 and unreported_calls = ?14 and started_at = ?15",
+            params![
+                agent,
+                conversation,
+                self.id,
+                source,
+                cost,
+                counts.prompt_tokens,
+                counts.completion_tokens,
+                counts.embedding_tokens,
+                counts.cache_read_tokens,
+                counts.cache_write_tokens,
+                counts.total_tokens,
+                *reported_cost,
+                *calls,
+                *unreported_calls,
+                *started_at,
+            ],
+        )
+    }
+
+    /// The turn that it is of; none for calls outside one.
+    pub(crate) fn turn(&self) -> Option<&str> {
+        self.turn.as_deref()
+    }
 }
 
-/// Gives rows that came before their turn its times, and whether it was completed.
+/// What is booked on a turn.
+pub(crate) const OF_TURN: &str =
+    concat!("select ", priced!(), " from token_usage where agent_id = ?1 and conversation = ?2 and turn_id = ?3");
+
+/// Gives a row that came before its turn the turn's times, and whether it was completed; its price is the one of then.
 pub(crate) fn note_turn(
     tx: &Tx<'_>,
     agent: AgentId,
     conversation: ConversationId,
-    turn: &str,
+    booked: &PricedRow,
     (started_at, ended_at): (Timestamp, Timestamp),
     complete: bool,
     incomplete_reason: Option<&str>,
 ) -> Result<()> {
-    tx.execute(
-        "update token_usage set started_at = ?4, ended_at = ?5, incomplete = ?6, incomplete_reason = ?7
-            where agent_id = ?1 and conversation = ?2 and turn_id = ?3",
-        params![agent, conversation, turn, started_at, ended_at, !complete, incomplete_reason],
-    )
+    let incomplete_reason = incomplete_reason.map(str::to_owned);
+    let row = UsageRow { started_at, ended_at, incomplete: !complete, incomplete_reason, ..booked.row.clone() };
+    if row == booked.row {
+        return Ok(());
+    }
+    row.update(tx, agent, conversation, booked.id, booked.model.as_deref())
+}
+
+/// Prices all usage of a conversation anew, after it was given another key: whoever restates history may have gone by.
+pub(crate) fn restate_conversation(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
+    const ALL: &str = concat!("select ", priced!(), " from token_usage where agent_id = ?1 and conversation = ?2");
+    let book = price::book(tx)?;
+    for row in tx.all(ALL, params![agent, conversation], PricedRow::read)? {
+        let (source, cost) = row.cost(&book);
+        if (source, cost) != (row.cost_source.as_str(), row.cost_usd) {
+            row.restate(tx, agent, conversation, source, cost)?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds the process whose counters these continue, moves it on, and answers where it stood.
@@ -487,35 +616,47 @@ impl Store {
         self.engine.read(read).await
     }
 
-    /// Usage summed up by model, conversation or day, the dearest first.
+    /// Usage summed up by model, conversation or day, the dearest first; with rates in euros too, each row by the rate of
+    /// its day. A group with a day that has no rate has no euros.
     ///
     /// # Errors
     /// An environment that the agent does not have, a query that takes too long.
-    pub async fn sum_up_usage(&self, agent: AgentId, filter: UsageFilter, by: GroupBy) -> Result<Vec<UsageGroup>> {
+    pub async fn sum_up_usage(
+        &self,
+        agent: AgentId,
+        filter: UsageFilter,
+        by: GroupBy,
+        euros: Option<Arc<EuroRates>>,
+    ) -> Result<Vec<UsageGroup>> {
         let read = move |reader: &Reader<'_>| {
             let conditions = conditions(reader, agent, &filter)?;
+            let day = format!("u.started_at / {}", Timestamp::DAY);
             let key = match by {
-                GroupBy::Model => "coalesce(u.model, '')".to_owned(),
-                GroupBy::Conversation => "u.conversation".to_owned(),
-                GroupBy::Day => format!("u.started_at / {}", Timestamp::DAY),
+                GroupBy::Model => "coalesce(u.model, '')",
+                GroupBy::Conversation => "u.conversation",
+                GroupBy::Day => &day,
+            };
+            let mut euros_of = match &euros {
+                Some(rates) => sum_up_euros(reader, agent, &conditions, (key, &day), by, rates)?,
+                None => HashMap::new(),
             };
             // A sum of integers is an integer on one engine and a decimal on the other.
             let sums: Vec<String> = SUMMED.iter().map(|column| format!("cast(sum(u.{column}) as bigint)")).collect();
             let sql = format!(
-                "select {key}, count(*), {} {FROM}{} group by {key} order by sum(u.cost_usd) desc, sum(u.total_tokens) desc, 1",
+                "select {key}, count(*), {}, count(*) filter (where u.cost_source = 'unpriced')
+                    {FROM}{} group by {key} order by sum(u.cost_usd) desc, sum(u.total_tokens) desc, 1",
                 sums.join(", "),
                 conditions.text
             );
             reader.all(&sql, &conditions.params(agent, &[]), |row| {
-                let group = match by {
-                    GroupBy::Model => row.opt_string(0)?.filter(|model| !model.is_empty()).map(GroupKey::Text),
-                    GroupBy::Conversation => Some(GroupKey::Number(row.int(0)?)),
-                    GroupBy::Day => Some(GroupKey::Text(Timestamp(row.int(0)?.saturating_mul(Timestamp::DAY)).date())),
-                };
+                let group = group_key(row, by)?;
+                let (rows, unpriced_rows) = (row.int(1)?, row.int(10)?);
                 Ok(UsageGroup {
+                    // Of what nobody knows in dollars, nobody knows it in euros either.
+                    cost_eur: euros_of.remove(&group).flatten().filter(|_| unpriced_rows < rows),
                     group,
                     calls: row.int(2)?,
-                    rows: row.int(1)?,
+                    rows,
                     prompt_tokens: row.int(3)?,
                     completion_tokens: row.int(4)?,
                     embedding_tokens: row.int(5)?,
@@ -523,12 +664,43 @@ impl Store {
                     cache_write_tokens: row.int(7)?,
                     total_tokens: row.int(8)?,
                     cost_usd: row.int(9)? as f64 / 1e8,
-                    cost_eur: None,
+                    unpriced_rows,
                 })
             })
         };
         self.engine.read(read).await
     }
+}
+
+/// The group that a row of a summary is of: its first column.
+fn group_key(row: &Row<'_>, by: GroupBy) -> Result<Option<GroupKey>> {
+    Ok(match by {
+        GroupBy::Model => row.opt_string(0)?.filter(|model| !model.is_empty()).map(GroupKey::Text),
+        GroupBy::Conversation => Some(GroupKey::Number(row.int(0)?)),
+        GroupBy::Day => Some(GroupKey::Text(Timestamp(row.int(0)?.saturating_mul(Timestamp::DAY)).date())),
+    })
+}
+
+/// Costs of each group in euros; nothing for a group with a day that has no rate, for part of a cost is none.
+fn sum_up_euros(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    conditions: &Conditions,
+    (key, day): (&str, &str),
+    by: GroupBy,
+    rates: &EuroRates,
+) -> Result<HashMap<Option<GroupKey>, Option<f64>>> {
+    let sql =
+        format!("select {key}, {day}, cast(sum(u.cost_usd) as bigint) {FROM}{} group by {key}, {day}", conditions.text);
+    let mut sums: HashMap<Option<GroupKey>, Option<i128>> = HashMap::new();
+    reader.each(&sql, &conditions.params(agent, &[]), |row| {
+        let cost = row.int(2)?;
+        let amount = rates.on(row.int(1)?).map(|rate| rate.convert(cost));
+        let sum = sums.entry(group_key(row, by)?).or_insert(Some(0));
+        *sum = sum.zip(amount).and_then(|(sum, amount)| sum.checked_add(amount));
+        Ok(())
+    })?;
+    Ok(sums.into_iter().map(|(group, sum)| (group, sum.map(|sum| currency::rounded(sum) as f64 / 1e8))).collect())
 }
 
 /// Columns of a summary, in its order.

@@ -603,11 +603,14 @@ fn a_backup_that_cannot_be_leaves_nothing_behind() {
     let allowed = BackupOptions { allow_missing_files: true, ..options };
     let without = backup(data.path(), &into, &allowed, &mut Steps::all()).unwrap();
     let again = backed_up(&data, &into).unwrap_err().to_string();
+    let inside = backed_up(&data, &data.path().join("backup")).unwrap_err().to_string();
     let nothing = backed_up(&tempfile::tempdir().unwrap(), &room.path().join("other")).unwrap_err().to_string();
 
     assert!(lost.starts_with("1 of the attachments that rows name are not in "), "{lost}");
     assert_eq!((without.files.count, without.missing_files.len()), (6, 1));
     assert!(again.ends_with("backup is not empty; name a new folder for the backup"), "{again}");
+    assert!(inside.ends_with("backup is in the data folder itself; name a folder elsewhere"), "{inside}");
+    assert!(!data.path().join("backup").exists());
     assert!(nothing.starts_with("there is no AgentSight store in "), "{nothing}");
     restore(&into, &room.path().join("restored"), &mut Steps::all()).unwrap();
 }
@@ -650,4 +653,29 @@ fn attachments_are_moved_into_a_bucket_and_stay_there_in_a_backup() {
     let gone = backup(second.path(), &room.path().join("late"), &options, &mut Steps::all()).unwrap_err().to_string();
     assert!(gone.contains("files"), "{gone}");
     assert!(!room.path().join("late").exists());
+}
+
+#[test]
+fn the_sources_prices_take_the_place_of_those_that_a_server_made_in_the_target() {
+    use agentsight_model::price::{ALWAYS, NewPrice, PerToken, Rate};
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, to) = (in_folder(&source), in_folder(&target));
+    let models = async |place: &Place, change: bool| {
+        let store = open(place).unwrap();
+        store.renew_default_prices().await.unwrap();
+        if change {
+            let rate = Rate { prompt: Some(PerToken(1)), ..Rate::default() };
+            store.set_prices(vec![NewPrice::check("mine", ALWAYS, rate).unwrap()]).await.unwrap();
+            store.remove_prices("gpt-4o*".to_owned(), None).await.unwrap();
+        }
+        let prices = store.all_prices().await.unwrap();
+        store.close().await;
+        prices.into_iter().map(|price| price.model).collect::<Vec<_>>()
+    };
+    let (sources, before) = runtime().block_on(async { (models(&from, true).await, models(&to, false).await) });
+    assert_ne!(sources, before);
+
+    moved(&from, &to);
+
+    assert_eq!(runtime().block_on(models(&to, false)), sources);
 }

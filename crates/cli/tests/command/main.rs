@@ -15,6 +15,7 @@ mod faults;
 mod keys;
 mod moving;
 mod nodes;
+mod prices;
 mod program;
 #[expect(dead_code, reason = "other suites use more of it")]
 #[path = "../../../store/tests/postgres/schema.rs"]

@@ -8,6 +8,7 @@ pub(crate) mod me;
 pub(crate) mod messages;
 pub(crate) mod metadata;
 pub(crate) mod pages;
+pub(crate) mod prices;
 pub(crate) mod spans;
 pub(crate) mod tickets;
 pub(crate) mod usage;

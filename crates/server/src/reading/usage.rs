@@ -34,7 +34,12 @@ pub(crate) async fn summary(caller: Reader, State(app): State<App>, uri: Uri, he
     let query = query(&uri);
     let warnings = Warnings::look(&query, SUMMARY_PARAMETERS, &headers)?;
     let (by, currency) = (GroupBy::read(&query)?, Currency::read(&query)?);
-    let results = app.store.sum_up_usage(caller.agent, UsageFilter::read(&query)?, by).await?;
+    let filter = UsageFilter::read(&query)?;
+    let euros = match (currency, &app.rates) {
+        (Currency::Eur, Some(rates)) => Some(rates.current().await),
+        _ => None,
+    };
+    let results = app.store.sum_up_usage(caller.agent, filter, by, euros).await?;
     let answer = UsageGroups { group_by: by.as_str().to_owned(), currency: currency.as_str().to_owned(), results };
     Ok(warnings.onto(ok(&answer)))
 }

@@ -125,7 +125,7 @@ impl TestApp {
         let mut tables = connection
             .prepare(
                 "select name from sqlite_master where type = 'table' and name not like 'search_%' and name not like 'sqlite_%'
-                    and name not in ('id_blocks', 'settings') order by name",
+                    and name not in ('id_blocks', 'settings', 'repricing') order by name",
             )
             .unwrap();
         let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();

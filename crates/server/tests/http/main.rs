@@ -25,6 +25,7 @@ mod managing;
 mod mutations;
 mod operation;
 mod otlp;
+mod prices;
 mod reading;
 mod spans;
 mod tickets;

@@ -90,6 +90,14 @@ impl Tx<'_> {
         }
     }
 
+    /// A selection of rows that nobody changes until the commit, though others may select them likewise.
+    pub(crate) fn kept_as_it_is<'s>(&self, select: &'s str) -> Cow<'s, str> {
+        match &self.reader {
+            Reader::Sqlite(_) => select.into(),
+            Reader::Postgres(_) => format!("{select} for share").into(),
+        }
+    }
+
     /// Adds documents to the search index.
     pub(crate) fn add_documents(&self, documents: &[Document]) -> Result<()> {
         match &self.reader {

@@ -242,7 +242,7 @@ fn runtime() -> Result<Runtime, Trouble> {
 fn begin(target: &mut Hand, to: &Place, source_id: &str, same: &str) -> Result<State, Trouble> {
     let (found, id, filled) = target.read(|reader| {
         let mut filled = None;
-        for table in TABLES.iter().filter(|table| table.name != "settings") {
+        for table in TABLES.iter().filter(|table| table.name != "settings" && !table.replaces) {
             if filled.is_none() && !table.read(reader, &[], 1)?.is_empty() {
                 filled = Some(table.name);
             }
@@ -292,6 +292,9 @@ impl Copying<'_> {
         for table in TABLES.iter().skip(reached) {
             let mut after = if table.name == self.state.table { self.state.key()? } else { Vec::new() };
             let mut rows = PAGE_ROWS;
+            if table.replaces && after.is_empty() {
+                self.target.write(|tx| table.clear(tx)).map_err(|error| on_target(error, self.to))?;
+            }
             loop {
                 carry_on(watch)?;
                 let page = table.read(source, &after, rows)?;

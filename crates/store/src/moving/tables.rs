@@ -22,12 +22,19 @@ pub(super) struct Moved {
     pub(super) only: &'static str,
     /// What a row does that is there already.
     on_conflict: &'static str,
+    /// Every store has rows of it from its beginning: the source's take their place.
+    pub(super) replaces: bool,
 }
 
 const ONCE: &str = "on conflict do nothing";
 
 const fn table(name: &'static str, key: &'static [&'static str], columns: &'static [&'static str]) -> Moved {
-    Moved { name, key, columns, fresh: &[], only: "", on_conflict: ONCE }
+    Moved { name, key, columns, fresh: &[], only: "", on_conflict: ONCE, replaces: false }
+}
+
+/// A table of the whole installation whose rows a server makes when it starts.
+const fn replaced(name: &'static str, key: &'static [&'static str], columns: &'static [&'static str]) -> Moved {
+    Moved { replaces: true, ..table(name, key, columns) }
 }
 
 /// Parents before their children.
@@ -197,6 +204,14 @@ pub(super) static TABLES: &[Moved] = &[
             "payload",
         ],
     ),
+    // After the usage that they price, so that an interrupted move is not restated with half a book.
+    replaced(
+        "prices",
+        &["model", "valid_from"],
+        &["prompt", "completion", "embedding", "cache_read", "cache_write", "source", "updated_at"],
+    ),
+    replaced("price_book", &["id"], &["mark", "defaults"]),
+    replaced("repricing", &["id"], &["is_done", "after_agent", "after_conversation", "after_id", "rows_seen"]),
     table("token_counters", &["agent_id", "id"], &["prompt", "completion", "embedding", "total", "seen_at"]),
 ];
 
@@ -228,7 +243,7 @@ impl Value {
             Param::Int(n) => Ok(Self::Int(*n)),
             Param::Text(text) => Ok(Self::Text((*text).to_owned())),
             Param::Blob(bytes) => Ok(Self::Blob(bytes.to_vec())),
-            Param::Ints(_) => Err(Error::Engine("a row holds a list".into())),
+            Param::Ints(_) | Param::Column(_) => Err(Error::Engine("a row holds a list".into())),
         }
     }
 
@@ -278,6 +293,11 @@ impl Moved {
 
     fn where_moved(&self) -> &'static str {
         if self.only.is_empty() { "1 = 1" } else { self.only }
+    }
+
+    /// Makes room for the source's rows, where every store has some of its own.
+    pub(super) fn clear(&self, tx: &Tx<'_>) -> Result<()> {
+        tx.execute(&format!("delete from {}", self.name), &[])
     }
 
     /// How many rows there are to move.

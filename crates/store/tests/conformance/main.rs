@@ -21,6 +21,7 @@ mod managing;
 mod metadata;
 mod nodes;
 mod orphans;
+mod prices;
 mod search;
 mod spans;
 mod tracking;
@@ -43,7 +44,7 @@ macro_rules! conformance {
                 tracking: a_new_conversation_keeps_every_given_field, a_later_call_fills_what_is_empty_and_nothing_else,
                     an_environment_is_chosen_once_and_must_exist, used_is_never_taken_back,
                     metadata_is_filled_where_it_is_an_empty_object,
-                    a_conversation_in_the_trash_stays_there_and_keeps_recording, first_calls_at_once_make_one_conversation,
+                    a_conversation_in_the_trash_stays_there_and_keeps_recording, first_calls_at_once_make_one_conversation, events_that_come_at_once_each_go_where_they_belong,
                     an_event_for_a_new_name_makes_a_used_production_conversation,
                     every_kind_of_event_makes_its_conversation_used, the_integer_wins_over_the_name,
                     an_unknown_integer_leads_to_the_name_or_nowhere, times_move_outward_only,
@@ -65,6 +66,15 @@ macro_rules! conformance {
                     a_process_that_was_silent_for_a_day_is_forgotten, agents_count_apart,
                     an_agent_may_have_counters_booked_as_posted, no_counts_and_no_difference_book_nothing,
                     a_total_alone_is_booked, a_resent_counter_is_booked_once;
+                prices: a_call_is_priced_when_it_is_booked,
+                    a_model_without_a_price_costs_what_its_sender_says_or_nobody_knows_what,
+                    counters_that_name_their_model_are_priced, the_price_is_the_one_that_held_when_the_turn_began,
+                    a_turn_that_comes_late_has_its_calls_priced_anew,
+                    a_change_of_prices_restates_history_of_every_agent,
+                    restating_goes_on_where_it_was_when_the_store_was_closed,
+                    nothing_is_lost_or_priced_by_an_old_book_while_prices_change,
+                    another_node_prices_with_the_book_as_it_is, defaults_are_renewed_and_leave_what_an_operator_did,
+                    a_price_list_is_imported_once;
                 spans: an_exchange_becomes_a_transcript, a_batch_that_comes_again_changes_nothing, children_wait_for_their_turn,
                     a_turn_that_broke_off_shows_nothing_and_is_counted, a_visit_is_no_use_and_fields_are_replaced,
                     a_bad_block_keeps_the_whole_batch_out, usage_adds_up_by_turn_and_model, a_span_comes_back_as_it_came,

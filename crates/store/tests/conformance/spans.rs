@@ -313,14 +313,14 @@ pub(crate) async fn usage_adds_up_by_turn_and_model(world: World) {
         [&json!("0.00005610"), &json!("0.00005610"), &json!("reported")]
     );
 
-    let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), GroupBy::Model).await.unwrap();
+    let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), GroupBy::Model, None).await.unwrap();
     let sums: Vec<Value> = sums
         .iter()
         .map(|sum| json!([as_json(sum)["group"], sum.calls, sum.rows, sum.prompt_tokens, sum.cost_usd]))
         .collect();
     assert_eq!(sums, [json!(["own", 1, 1, 5, 0.000_056_1]), json!(["a", 4, 2, 100, 0.0]), json!([null, 2, 1, 2, 0.0])]);
     for (by, group) in [(GroupBy::Conversation, json!(1)), (GroupBy::Day, json!("2026-03-02"))] {
-        let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), by).await.unwrap();
+        let sums = bot.store.sum_up_usage(bot.agent, UsageFilter::default(), by, None).await.unwrap();
         assert_eq!((sums.len(), as_json(&sums[0])["group"].clone(), sums[0].calls), (1, group, 7));
     }
     let only = UsageFilter { turn_id: Some("aa00".to_owned()), model: Some("a".to_owned()), ..UsageFilter::default() };

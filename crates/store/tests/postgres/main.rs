@@ -8,15 +8,20 @@ mod schema;
 #[expect(dead_code, reason = "other suites hold a wire up in more ways")]
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use agentsight_model::body::Body;
 use agentsight_model::ids::AgentId;
 use agentsight_model::json::JsonText;
 use agentsight_model::key::Role;
 use agentsight_model::message::Sender;
+use agentsight_model::price::{ALWAYS, NewPrice, PerToken, Rate};
+use agentsight_model::span::SpanBatch;
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewEvent, Target};
-use agentsight_store::{DatabaseConfig, Error, Store, StoreConfig};
+use agentsight_model::usage::UsageFilter;
+use agentsight_store::{DatabaseConfig, Error, Extent, Restated, Store, StoreConfig};
 
 use schema::TempSchema;
 use wire::Wire;
@@ -260,6 +265,51 @@ async fn ids_that_the_server_forgot_are_not_given_out_twice() {
     there.close().await;
 }
 
+/// A call of a million tokens, in the one turn of a conversation.
+fn call(id: &str) -> SpanBatch {
+    let body = format!(
+        r#"{{"conversations": [{{"conversation_id": "c", "spans": [{{"span_id": "{id}", "kind": "llm", "name": "chat",
+            "attributes": {{"agentsight.turn.id": "a", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 1000000}}}}]}}]}}"#
+    );
+    SpanBatch::read(&Body::parse(body.as_bytes()).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_prices_waits_for_writes_that_price_with_the_book_as_it_was() {
+    let Some(schema) = TempSchema::new() else { return };
+    let schema = Arc::new(schema);
+    let (store, beside) = (open(schema.database()).unwrap(), open(schema.database()).unwrap());
+    let agent = bot(&store).await;
+    store.ingest(agent, call("1")).await.unwrap();
+    let waits = async |what: String| {
+        let asked = format!("select count(*) from pg_stat_activity where {what}");
+        while schema.run(&asked) != ["1"] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+
+    // Somebody holds the row up, so that a write which has asked for the book cannot end.
+    let holds = Arc::clone(&schema);
+    let held = tokio::task::spawn_blocking(move || {
+        holds.run("begin; select id from token_usage for update; select pg_sleep(1); commit")
+    });
+    waits(format!("wait_event = 'PgSleep' and query like '%{}%'", schema.name)).await;
+    let writer = store.clone();
+    let written = tokio::spawn(async move { writer.ingest(agent, call("2")).await });
+    waits("wait_event_type = 'Lock' and query like 'update token_usage%'".to_owned()).await;
+    let rate = Rate { prompt: Some(PerToken::per_million("3").unwrap()), ..Rate::default() };
+    beside.set_prices(vec![NewPrice::check("m", ALWAYS, rate).unwrap()]).await.unwrap();
+    while beside.restate_step().await.unwrap() != Restated::Everything {}
+    written.await.unwrap().unwrap();
+    held.await.unwrap();
+
+    let usage = store.list_usage(agent, UsageFilter::default(), Extent::Everything).await.unwrap().rows;
+    let costs: Vec<_> = usage.iter().map(|row| (row.calls, row.cost_source.as_str(), row.cost_usd.as_str())).collect();
+    assert_eq!(costs, [(2, "backend", "6.00000000")]);
+    store.close().await;
+    beside.close().await;
+}
+
 #[tokio::test]
 async fn a_node_that_stops_leaves_no_mark_behind() {
     let Some(schema) = TempSchema::new() else { return };
@@ -313,7 +363,8 @@ async fn a_server_that_is_away_is_waited_for_and_then_missed() {
 async fn tables_can_be_spread_by_agent() {
     let Some(schema) = TempSchema::new() else { return };
     open(schema.database()).unwrap().close().await;
-    const OF_THE_INSTALLATION: &str = "'migrations', 'id_blocks', 'settings', 'agents'";
+    const OF_THE_INSTALLATION: &str =
+        "'migrations', 'id_blocks', 'settings', 'agents', 'prices', 'price_book', 'repricing'";
     let here = "c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
 
     // A key is found before its agent is known: its hash is unique over all agents, and its table stays whole.

@@ -57,7 +57,7 @@ impl TempSchema {
         let reads_all = self.reads_all.get_or_init(|| {
             let tables = self.run(
                 "select table_name from information_schema.tables where table_schema = current_schema()
-                    and table_name not like 'search_%' and table_name not in ('id_blocks', 'settings') order by 1",
+                    and table_name not like 'search_%' and table_name not in ('id_blocks', 'settings', 'repricing') order by 1",
             );
             // One connection for all of them.
             let rows: Vec<String> = tables

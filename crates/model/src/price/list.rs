@@ -1,0 +1,197 @@
+//! Price lists in the form that LiteLLM made usual: an object by model, US dollars per token.
+//!
+//! `{"gpt-4o": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, "mode": "chat", …}, …}`
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{NewPrice, PerToken, Price, Rate, model_key};
+use crate::limits::PRICE_LIST_ENTRIES;
+use crate::refusal::{FieldErrors, Refusal};
+use crate::time::Timestamp;
+
+/// What a price list holds for us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriceList {
+    /// Sorted by model, each once.
+    pub prices: Vec<NewPrice>,
+    /// Entries without a price per token, and of kinds that have no tokens (images, speech, rankings).
+    pub skipped: usize,
+}
+
+/// The entry that explains the others.
+const SAMPLE: &str = "sample_spec";
+/// Kinds of models whose calls are counted in tokens.
+const MODES: [&str; 4] = ["chat", "completion", "responses", "embedding"];
+
+#[derive(Deserialize)]
+struct Entry<'t> {
+    #[serde(borrow)]
+    input_cost_per_token: Option<&'t RawValue>,
+    #[serde(borrow)]
+    output_cost_per_token: Option<&'t RawValue>,
+    #[serde(borrow)]
+    cache_read_input_token_cost: Option<&'t RawValue>,
+    #[serde(borrow)]
+    cache_creation_input_token_cost: Option<&'t RawValue>,
+    #[serde(borrow)]
+    mode: Option<&'t RawValue>,
+}
+
+impl PriceList {
+    /// Reads a list; its prices hold from `valid_from` on. What it says beside prices is left alone. Prices are read
+    /// digit by digit, as numbers or texts, and rounded to 1e-13 dollars.
+    ///
+    /// # Errors
+    /// `file` for what is no such list or has too many entries; an entry's field by `model.field`. Nothing is taken then.
+    pub fn read(text: &str, valid_from: Timestamp) -> Result<Self, Refusal> {
+        let entries: BTreeMap<String, &RawValue> = serde_json::from_str(text)
+            .map_err(|error| Refusal::field("file", format!("Not a JSON object by model: {error}.")))?;
+        if entries.len() > PRICE_LIST_ENTRIES {
+            return Err(Refusal::field("file", format!("More than {PRICE_LIST_ENTRIES} entries.")));
+        }
+        let mut errors = FieldErrors::default();
+        let mut prices: BTreeMap<String, Rate> = BTreeMap::new();
+        let mut skipped = 0;
+        for (model, raw) in entries.into_iter().filter(|(model, _)| model != SAMPLE) {
+            let Ok(entry) = serde_json::from_str::<Entry<'_>>(raw.get()) else {
+                errors.add(model, "Not an object.");
+                continue;
+            };
+            let rate = rate(&model, &entry, &mut errors);
+            let key = model_key(&model);
+            match (key, rate) {
+                (Ok(key), Some(rate)) => drop(prices.insert(key, rate)),
+                (Err(why), Some(_)) => errors.add(model, why),
+                (_, None) => skipped += 1,
+            }
+        }
+        errors.into_result()?;
+        let prices = prices.into_iter().map(|(model, rate)| NewPrice { model, valid_from, rate });
+        Ok(Self { prices: prices.collect(), skipped })
+    }
+
+    /// Writes prices as such a list.
+    #[must_use]
+    pub fn write<'p>(prices: impl IntoIterator<Item = &'p Price>) -> String {
+        let entry = |price: &Price| {
+            let rate = &price.usd_per_million;
+            let is_embedding = rate.embedding.is_some() && rate.completion.is_none();
+            let mut fields = Vec::new();
+            let mut add = |name: &str, price: Option<PerToken>| {
+                if let Some(price) = price {
+                    fields.push(format!("\"{name}\": {}", price.to_list()));
+                }
+            };
+            add("input_cost_per_token", if is_embedding { rate.embedding } else { rate.prompt.or(rate.embedding) });
+            add("output_cost_per_token", rate.completion);
+            add("cache_read_input_token_cost", rate.cache_read);
+            add("cache_creation_input_token_cost", rate.cache_write);
+            fields.push(format!("\"mode\": \"{}\"", if is_embedding { "embedding" } else { "chat" }));
+            format!("  {}: {{{}}}", serde_json::Value::from(price.model.as_str()), fields.join(", "))
+        };
+        let entries: Vec<String> = prices.into_iter().map(entry).collect();
+        format!("{{\n{}\n}}\n", entries.join(",\n"))
+    }
+}
+
+/// The rate of an entry; `None` where it has none that is per token.
+fn rate(model: &str, entry: &Entry<'_>, errors: &mut FieldErrors) -> Option<Rate> {
+    let mode = entry.mode.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    if mode.as_deref().is_some_and(|mode| !MODES.contains(&mode)) {
+        return None;
+    }
+    let mut price = |field: &str, raw: Option<&RawValue>| {
+        let text = raw.map(RawValue::get).filter(|text| *text != "null")?;
+        match PerToken::from_list(text.trim_matches('"')) {
+            Ok(price) => Some(price),
+            Err(why) => {
+                errors.add(format!("{model}.{field}"), why.to_string());
+                None
+            }
+        }
+    };
+    let input = price("input_cost_per_token", entry.input_cost_per_token);
+    let output = price("output_cost_per_token", entry.output_cost_per_token);
+    let cache_read = price("cache_read_input_token_cost", entry.cache_read_input_token_cost);
+    let cache_write = price("cache_creation_input_token_cost", entry.cache_creation_input_token_cost);
+    let rate = match mode.as_deref() {
+        Some("embedding") => Rate { embedding: input, cache_read, cache_write, ..Rate::default() },
+        _ => Rate { prompt: input, completion: output, embedding: None, cache_read, cache_write },
+    };
+    (!rate.is_empty()).then_some(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{ALWAYS, PriceSource};
+
+    #[test]
+    fn a_list_is_read_and_what_has_no_price_is_counted() {
+        let list = PriceList::read(
+            r#"{
+                "sample_spec": {"input_cost_per_token": 0.0, "mode": "one of: chat, embedding"},
+                "GPT-4o": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, "cache_read_input_token_cost": 1.25e-06,
+                    "cache_creation_input_token_cost": null, "litellm_provider": "openai", "mode": "chat", "max_tokens": 16384},
+                "text-embedding-3-small": {"input_cost_per_token": "2e-08", "output_cost_per_token": 0.0, "mode": "embedding"},
+                "dall-e-3": {"input_cost_per_image": 0.04, "mode": "image_generation"},
+                "rerank": {"input_cost_per_token": 0.0, "mode": "rerank"},
+                "nothing": {"max_tokens": 1}
+            }"#,
+            ALWAYS,
+        )
+        .unwrap();
+
+        let shown: Vec<String> = list
+            .prices
+            .iter()
+            .map(|price| format!("{} {}", price.model, serde_json::to_string(&price.rate).unwrap()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                r#"gpt-4o {"prompt":"2.5","completion":"10","embedding":null,"cache_read":"1.25","cache_write":null}"#,
+                r#"text-embedding-3-small {"prompt":null,"completion":null,"embedding":"0.02","cache_read":null,"cache_write":null}"#,
+            ]
+        );
+        assert_eq!(list.skipped, 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_nothing_is_taken() {
+        let refused = |text: &str| match PriceList::read(text, ALWAYS) {
+            Err(Refusal::Fields(errors)) => serde_json::to_string(&errors).unwrap(),
+            other => panic!("{other:?}"),
+        };
+
+        assert!(refused("[]").starts_with(r#"{"file":["Not a JSON object by model: "#));
+        assert_eq!(
+            refused(
+                r#"{"ok": {"input_cost_per_token": 1e-6}, "m": 1, "n": {"input_cost_per_token": -1}, "a*b": {"input_cost_per_token": 1}}"#
+            ),
+            r#"{"a*b":["An asterisk may only stand at the end."],"m":["Not an object."],"n.input_cost_per_token":["Not a number of US dollars, such as 2.5 or 2.5e-06."]}"#
+        );
+    }
+
+    #[test]
+    fn a_list_that_was_written_is_read_as_it_was() {
+        let text = r#"{"b": {"input_cost_per_token": 1.5e-07, "mode": "embedding"}, "c*": {"output_cost_per_token": 3e-6, "cache_read_input_token_cost": 1e-13}}"#;
+        let list = PriceList::read(text, ALWAYS).unwrap();
+        let prices: Vec<Price> = list
+            .prices
+            .iter()
+            .map(|new| Price {
+                model: new.model.clone(),
+                valid_from: new.valid_from,
+                usd_per_million: new.rate,
+                source: PriceSource::Operator,
+                updated_at: ALWAYS,
+            })
+            .collect();
+
+        assert_eq!(PriceList::read(&PriceList::write(&prices), ALWAYS).unwrap(), list);
+    }
+}
