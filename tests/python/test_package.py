@@ -23,7 +23,7 @@ from agentsight.exceptions import (
     UnauthorizedException,
 )
 from conftest import COMMAND, HERE, run_python
-from server import _free_port
+from server import Server, _free_port
 
 NOBODY = "ags_" + "0" * 32 + "_000000"
 
@@ -349,13 +349,10 @@ def test_the_command_is_the_server(server):
 
 
 def test_ctrl_c_stops_the_command_in_order(tmp_path):
-    process = subprocess.Popen(
-        [COMMAND, "serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path], stdout=subprocess.PIPE, text=True
-    )
-    assert "listens on" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
-    process.stdout.close()
+    server = Server(COMMAND, tmp_path)
+    server.start()
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(30) == 0, server.said()
 
 
 def test_the_types_hold_for_a_sample():
