@@ -45,7 +45,7 @@ impl AgentSight {
     }
 
     fn raw_call(&self, request: RawRequest) -> Result<Call> {
-        let method: Method = request.method.parse().map_err(|_| input(format!("method {:?}", request.method)))?;
+        let method: Method = request.method.parse().map_err(|_| input(&format!("method {:?}", request.method)))?;
         let path = request.path.split('?').next().unwrap_or_default();
         let call = match request.body {
             _ if method == Method::GET => self.get(&request.path, &[])?,
@@ -53,7 +53,7 @@ impl AgentSight {
             body => {
                 let (content_type, bytes) = body.unwrap_or_else(|| ("application/json".to_owned(), Bytes::new()));
                 let content_type = HeaderValue::try_from(&content_type)
-                    .map_err(|_| input(format!("content type {content_type:?}")))?;
+                    .map_err(|_| input(&format!("content type {content_type:?}")))?;
                 let known = method == Method::POST && TRACKED.contains(&path);
                 let repeat = if known { Repeat::Tracked } else { Repeat::Unseen };
                 self.write_bytes(method, &request.path, content_type, bytes, repeat)?
@@ -63,6 +63,6 @@ impl AgentSight {
     }
 }
 
-fn input(what: String) -> Error {
+fn input(what: &str) -> Error {
     Error::Input(format!("{what} cannot be sent"))
 }
