@@ -73,8 +73,9 @@ impl Transport {
     #[staticmethod]
     fn local(py: Python<'_>, folder: std::path::PathBuf, agent: &str) -> PyResult<Self> {
         let runtime = runtime()?;
-        let opened = py.detach(|| {
-            runtime.block_on(async {
+        let threads = &runtime;
+        let opened = py.detach(move || {
+            threads.block_on(async move {
                 let store = Store::open(&folder, &StoreConfig::default())?;
                 let agent = store.agent_named(agent).await?;
                 let config = ServerConfig { public_url: Some(LINKS.to_owned()), ..ServerConfig::default() };
