@@ -141,6 +141,7 @@ pub(crate) mod schemas {
     use agentsight_model::feedback::{Feedback, FeedbackPage};
     use agentsight_model::page::Paged;
     use agentsight_model::ticket::{Ticket, TicketComment};
+    use agentsight_model::usage::Usage;
     use utoipa::openapi::schema::AnyOfBuilder;
     use utoipa::openapi::{RefOr, Schema};
     use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -198,6 +199,7 @@ pub(crate) mod schemas {
         CommentList: Paged<TicketComment>, TicketComment;
         ActionList: Paged<Action>, Action;
         ButtonList: Paged<ButtonRow>, ButtonRow;
+        UsageList: Paged<Usage>, Usage;
     }
 
     /// Feedback of one of three kinds.

@@ -65,11 +65,14 @@ impl Seen<'_> {
     /// A run of a tool, failed where the span did.
     pub(crate) fn tool(&self, name: Option<String>, arguments: Option<&Value>, response: Option<&Value>) -> Tells {
         let name = name.unwrap_or_else(|| self.name.to_owned());
-        let error = self.error.map(str::to_owned).or_else(|| self.exception());
+        // The status often says the same with a stack trace behind it.
+        let error = self.exception().or_else(|| self.error.map(str::to_owned));
         Tells::Tool(ToolRun {
             name: name.chars().take(agentsight_model::limits::TEXT_CHARS).collect(),
             arguments: arguments.map(arguments_of).unwrap_or_default(),
-            response: response.map(plain).unwrap_or_default(),
+            response: response
+                .map(|response| of_langchain(response).unwrap_or_else(|| plain(response)))
+                .unwrap_or_default(),
             error: if self.is_error { error.unwrap_or_else(|| "error".to_owned()) } else { String::new() },
         })
     }
@@ -91,6 +94,16 @@ fn arguments_of(value: &Value) -> JsonText {
             other => JsonText::of(&serde_json::json!({ "value": other })),
         },
     }
+}
+
+/// What a tool said, out of LangChain's message around it: `{"data": {"content": …}}`, or, written as its classes are,
+/// `{"output": {"kwargs": {"content": …}}}`.
+fn of_langchain(response: &Value) -> Option<String> {
+    let whole = crate::attributes::structure(response)?;
+    let message = whole.get("output").unwrap_or(&whole);
+    let inner = message.get("data").or_else(|| message.get("kwargs"))?;
+    let is_tool = inner.get("type").and_then(Value::as_str) == Some("tool");
+    inner.get("content").filter(|_| is_tool).map(plain)
 }
 
 /// A text as it is, anything else as its JSON.

@@ -1,5 +1,7 @@
 //! OpenLLMetry (Traceloop): general attributes with numbers in them, and workflows of its own.
 
+use serde_json::Value;
+
 use super::{Found, Seen, gen_ai};
 use crate::messages;
 
@@ -11,12 +13,24 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         (attributes.structure("traceloop.entity.input"), attributes.structure("traceloop.entity.output"));
     if kind == "tool" {
         // What a decorated function was called with: by name, or else by position.
-        let named = |value: &serde_json::Value| {
+        let named = |value: &Value| {
             let of = |key: &str| value.get(key).filter(|inner| inner.as_object().is_none_or(|inner| !inner.is_empty()));
-            of("kwargs").or_else(|| of("inputs")).or_else(|| of("args")).cloned().unwrap_or_else(|| value.clone())
+            // LangChain's inputs come with `kwargs` of its own.
+            let given = of("inputs").or_else(|| of("kwargs")).or_else(|| of("args"));
+            match given {
+                // In JavaScript arguments have no names, and so most tools take one object.
+                Some(Value::Array(items)) if matches!(items.as_slice(), [Value::Object(_)]) => {
+                    items.first().cloned().unwrap_or_default()
+                }
+                Some(given) => given.clone(),
+                None => value.clone(),
+            }
         };
         let input = input.as_ref().map(named);
-        let response = output.as_ref().or_else(|| attributes.get("traceloop.entity.output"));
+        // A text is in quotes, as JSON has it.
+        let said = attributes.get("traceloop.entity.output");
+        let text = said.and_then(|value| serde_json::from_str(value.as_str()?).ok()).map(Value::String);
+        let response = text.as_ref().or(output.as_ref()).or(said);
         return Some(Found::of("tool").telling(seen.tool(name, input.as_ref(), response)));
     }
     if let Some(found) = gen_ai::read(seen) {
