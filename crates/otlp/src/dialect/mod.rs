@@ -106,6 +106,20 @@ fn of_langchain(response: &Value) -> Option<String> {
     inner.get("content").filter(|_| is_tool).map(plain)
 }
 
+/// What a decorated function was called with: by name, or else by position.
+pub(crate) fn called_with(value: &Value) -> Value {
+    let of = |key: &str| value.get(key).filter(|inner| inner.as_object().is_none_or(|inner| !inner.is_empty()));
+    // LangChain's inputs come with `kwargs` of its own.
+    match of("inputs").or_else(|| of("kwargs")).or_else(|| of("args")) {
+        // In JavaScript arguments have no names, and so most tools take one object.
+        Some(Value::Array(items)) if matches!(items.as_slice(), [Value::Object(_)]) => {
+            items.first().cloned().unwrap_or_default()
+        }
+        Some(given) => given.clone(),
+        None => value.clone(),
+    }
+}
+
 /// A text as it is, anything else as its JSON.
 fn plain(value: &Value) -> String {
     match value {

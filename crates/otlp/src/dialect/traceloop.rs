@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Found, Seen, gen_ai};
+use super::{Found, Seen, called_with, gen_ai};
 use crate::messages;
 
 pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
@@ -12,21 +12,7 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let (input, output) =
         (attributes.structure("traceloop.entity.input"), attributes.structure("traceloop.entity.output"));
     if kind == "tool" {
-        // What a decorated function was called with: by name, or else by position.
-        let named = |value: &Value| {
-            let of = |key: &str| value.get(key).filter(|inner| inner.as_object().is_none_or(|inner| !inner.is_empty()));
-            // LangChain's inputs come with `kwargs` of its own.
-            let given = of("inputs").or_else(|| of("kwargs")).or_else(|| of("args"));
-            match given {
-                // In JavaScript arguments have no names, and so most tools take one object.
-                Some(Value::Array(items)) if matches!(items.as_slice(), [Value::Object(_)]) => {
-                    items.first().cloned().unwrap_or_default()
-                }
-                Some(given) => given.clone(),
-                None => value.clone(),
-            }
-        };
-        let input = input.as_ref().map(named);
+        let input = input.as_ref().map(called_with);
         // A text is in quotes, as JSON has it.
         let said = attributes.get("traceloop.entity.output");
         let text = said.and_then(|value| serde_json::from_str(value.as_str()?).ok()).map(Value::String);
