@@ -188,3 +188,32 @@ pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> Bl
         .or_else(|| resource.first(&["deployment.environment.name", "deployment.environment"]));
     BlockFields { customer_id: customer_id.map(fit), environment: environment.map(fit), ..BlockFields::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_what_the_tool_was_given_whoever_wraps_them() {
+        let given = json!({ "order": "A-9" });
+        for wrapped in [
+            json!({ "inputs": given, "kwargs": { "color": "green" } }),
+            json!({ "args": [], "kwargs": given }),
+            json!({ "args": [given], "kwargs": {} }),
+            given.clone(),
+        ] {
+            assert_eq!(called_with(&wrapped), given);
+        }
+        assert_eq!(called_with(&json!({ "args": [1, 2], "kwargs": {} })), json!([1, 2]));
+    }
+
+    #[test]
+    fn what_a_tool_said_comes_out_of_langchain_s_message() {
+        let message = json!({ "content": "shipped", "type": "tool" });
+        assert_eq!(of_langchain(&json!({ "type": "tool", "data": message })).as_deref(), Some("shipped"));
+        assert_eq!(of_langchain(&json!({ "output": { "lc": 1, "kwargs": message } })).as_deref(), Some("shipped"));
+        assert_eq!(of_langchain(&json!({ "data": { "content": "else" } })), None);
+    }
+}
