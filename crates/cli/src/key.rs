@@ -64,6 +64,13 @@ impl From<RoleArg> for Role {
 pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
     let (KeyCommand::Create { data, .. } | KeyCommand::List { data } | KeyCommand::Revoke { data, .. }) = &args.command;
     let place = place(data)?;
+    let makes = matches!(args.command, KeyCommand::Create { .. });
+    if !makes && place.database.is_none() && !agentsight_store::holds_store(&place.data_dir) {
+        return Err(Failure::Other(format!(
+            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
+            place.data_dir.display()
+        )));
+    }
     block_on(async {
         let config = StoreConfig { search_index: false, database: place.database, ..StoreConfig::default() };
         let store = Store::open(&place.data_dir, &config)?;

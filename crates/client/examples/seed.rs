@@ -1,7 +1,7 @@
 //! Fetches one conversation and prints what is in it.
 //!
 //! ```console
-//! $ AGENTSIGHT_API_KEY=ags_… AGENTSIGHT_API_ENDPOINT=http://localhost:8000 \
+//! $ AGENTSIGHT_API_KEY=ags_… AGENTSIGHT_API_ENDPOINT=http://localhost:8080 \
 //!       cargo run -p agentsight --example seed -- conv-abc-123
 //! ```
 

@@ -30,7 +30,7 @@ const BACKOFF: Duration = Duration::from_millis(500);
 ///
 /// let agentsight = AgentSight::builder()
 ///     .api_key("ags_0123456789abcdef0123456789abcdef_00ff00")
-///     .endpoint("http://localhost:8000")
+///     .endpoint("http://localhost:8080")
 ///     .environment("development")
 ///     .timeout(Duration::from_secs(5))
 ///     .build()?;
@@ -96,7 +96,7 @@ impl Builder {
         self
     }
 
-    /// Where the server is, such as `http://localhost:8000`. Default: `https://api.agentsight.io`.
+    /// Where the server is, such as `http://localhost:8080`. Default: `https://api.agentsight.io`.
     ///
     /// An endpoint on this very machine (`localhost`, a loopback address) is never asked through a
     /// proxy; for any other the usual proxy variables count.
@@ -177,7 +177,7 @@ impl Builder {
 }
 
 fn checked(endpoint: &str) -> Result<Url> {
-    let bad = |why: &str| config(format!("endpoint {endpoint:?} {why}, try http://localhost:8000"));
+    let bad = |why: &str| config(format!("endpoint {endpoint:?} {why}, try http://localhost:8080"));
     let url = Url::parse(endpoint).map_err(|_| bad("is not an address"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(bad("is not an http or https address"));
@@ -241,7 +241,7 @@ mod tests {
         let with_key = || Builder::default().api_key(KEY);
         assert!(refused(Builder::default()).contains("AGENTSIGHT_API_KEY"));
         assert!(!refused(Builder::default().api_key("ags_secret")).contains("secret"));
-        for endpoint in ["", "localhost:8000", "ftp://host", "http://", "http://u:p@host", "http://host/?a=1"] {
+        for endpoint in ["", "localhost:8080", "ftp://host", "http://", "http://u:p@host", "http://host/?a=1"] {
             let reason = refused(with_key().endpoint(endpoint));
             assert!(reason.starts_with("endpoint"), "{endpoint}: {reason}");
         }
@@ -251,12 +251,12 @@ mod tests {
     fn the_environments_variables_are_those_of_the_original_sdks() {
         let set = |name: &str| match name {
             "AGENTSIGHT_API_KEY" => Some(format!(" {KEY}\n")),
-            "AGENTSIGHT_API_ENDPOINT" => Some("http://localhost:8000//".to_owned()),
+            "AGENTSIGHT_API_ENDPOINT" => Some("http://localhost:8080//".to_owned()),
             "AGENTSIGHT_ENVIRONMENT" => Some("staging".to_owned()),
             _ => None,
         };
         let client = Builder::from_variables(set).build().unwrap();
-        assert_eq!(client.0.endpoint, "http://localhost:8000");
+        assert_eq!(client.0.endpoint, "http://localhost:8080");
         assert_eq!(client.0.environment.as_deref(), Some("staging"));
         assert_eq!(Builder::from_variables(|_| Some(String::new())).endpoint, "https://api.agentsight.io");
     }

@@ -100,6 +100,12 @@ impl<'a> Body<'a> {
         self.raw(name).filter(|raw| raw.get() != "null")
     }
 
+    /// Whether a problem of a field was reported.
+    #[must_use]
+    pub fn has_refused(&self, field: &str) -> bool {
+        self.errors.has(field)
+    }
+
     /// Reports a problem.
     pub fn refuse(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) {
         self.errors.add(field, message);

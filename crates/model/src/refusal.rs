@@ -56,6 +56,12 @@ impl FieldErrors {
         }
     }
 
+    /// Whether something was found wrong with a field.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == field)
+    }
+
     /// Nothing found wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {

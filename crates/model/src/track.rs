@@ -38,7 +38,7 @@ impl Target {
     }
 
     fn require(&self, body: &mut Body<'_>) {
-        if self.id.is_none() && self.name.is_none() {
+        if self.id.is_none() && self.name.is_none() && !body.has_refused("conversation_id") {
             body.refuse("conversation_id", texts::REQUIRED);
         }
     }

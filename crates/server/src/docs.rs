@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
+use axum::response::Redirect;
 use axum::routing::get;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -69,7 +70,10 @@ static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(openapi);
 
 pub(crate) fn routes() -> Router<App> {
     let explorer = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
-    Router::new().route("/openapi.json", get(async || ok(&*DOCUMENT))).merge(Router::<App>::from(explorer))
+    Router::new()
+        .route("/", get(async || Redirect::temporary("/docs")))
+        .route("/openapi.json", get(async || ok(&*DOCUMENT)))
+        .merge(Router::<App>::from(explorer))
 }
 
 /// Refusals that every route may answer.

@@ -7,7 +7,7 @@ use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, Environmen
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::Target;
 
-use crate::engine::{Param, Query, Reader, Row, Tx, params};
+use crate::engine::{Column, Param, Query, Reader, Row, Tx, damaged, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{own_feedback, own_feedback_columns};
 use crate::message::{self, Message};
@@ -271,23 +271,24 @@ macro_rules! known_by {
     };
 }
 
-fn known(row: &Row<'_>) -> Result<Known> {
+/// From [`known_by`], whose columns begin at `from`.
+fn known(row: &Row<'_>, from: usize) -> Result<Known> {
     Ok(Known {
-        id: ConversationId(row.int(0)?),
-        conversation_id: row.string(1)?,
-        environment_id: EnvironmentId(row.int(2)?),
-        started_at: row.timestamp(3)?,
-        ended_at: row.timestamp(4)?,
-        unindexed_since: row.opt_timestamp(5)?,
+        id: ConversationId(row.int(from)?),
+        conversation_id: row.string(from + 1)?,
+        environment_id: EnvironmentId(row.int(from + 2)?),
+        started_at: row.timestamp(from + 3)?,
+        ended_at: row.timestamp(from + 4)?,
+        unindexed_since: row.opt_timestamp(from + 5)?,
     })
 }
 
 pub(crate) fn known_by_id(reader: &Reader<'_>, agent: AgentId, id: ConversationId) -> Result<Option<Known>> {
-    reader.one(known_by!("id"), params![agent, id], known)
+    reader.one(known_by!("id"), params![agent, id], |row| known(row, 0))
 }
 
 fn known_by_name(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Option<Known>> {
-    reader.one(known_by!("conversation_id"), params![agent, name], known)
+    reader.one(known_by!("conversation_id"), params![agent, name], |row| known(row, 0))
 }
 
 /// The key of a conversation by the sender's name, in the trash or not: one, or none.
@@ -391,50 +392,121 @@ impl Ahead {
     }
 }
 
-/// Asks for the destinations of a group of events together, and keeps other nodes from them.
+/// The destinations of many events by one key of their conversations: which event it is, then as
+/// [`known_with_earlier_by`] answers.
+macro_rules! known_of_many_by {
+    ($column:literal) => {
+        concat!(
+            "select e.at, c.id, c.conversation_id, c.environment_id, c.started_at, c.ended_at, c.unindexed_since,
+                (select m.id from messages m where m.agent_id = e.agent and m.conversation = c.id and m.timestamp = e.timestamp
+                    and m.receipt = e.receipt and m.received_at >= e.since order by m.id limit 1)
+             from unnest(?1, ?2, ?3, ?4, ?5, ?6) e (agent, key, at, timestamp, receipt, since)
+             join conversations c on c.agent_id = e.agent and c.",
+            $column,
+            " = e.key"
+        )
+    };
+}
+
+/// Every node locks in the same order, so that none waits for another that waits for it.
+macro_rules! lock_many_by {
+    ($column:literal) => {
+        concat!(
+            "select c.id from unnest(?1, ?2) e (agent, key) join conversations c on c.agent_id = e.agent and c.",
+            $column,
+            " = e.key order by c.agent_id, c.id"
+        )
+    };
+}
+
+/// Errands by one key of their conversations, as columns.
+struct Asked {
+    lock: &'static str,
+    find: &'static str,
+    agents: Vec<Option<i64>>,
+    keys: Column,
+    places: Vec<Option<i64>>,
+    timestamps: Vec<Option<i64>>,
+    receipts: Vec<Option<i64>>,
+    since: Vec<Option<i64>>,
+}
+
+impl Asked {
+    fn new(lock: &'static str, find: &'static str, keys: Column) -> Self {
+        let [agents, places, timestamps, receipts, since] = Default::default();
+        Self { lock, find, agents, keys, places, timestamps, receipts, since }
+    }
+
+    fn push(&mut self, at: usize, agent: AgentId, earlier: &Earlier) {
+        self.agents.push(Some(agent.0));
+        self.places.push(i64::try_from(at).ok());
+        self.timestamps.push(Some(earlier.timestamp.0));
+        self.receipts.push(earlier.receipt);
+        self.since.push(Some(earlier.since.0));
+    }
+
+    /// The columns in the order in which the statements name them.
+    fn into_columns(self) -> (&'static str, &'static str, [Column; 6]) {
+        let Self { lock, find, agents, keys, places, timestamps, receipts, since } = self;
+        let [agents, places, timestamps, receipts, since] =
+            [agents, places, timestamps, receipts, since].map(Column::Ints);
+        (lock, find, [agents, keys, places, timestamps, receipts, since])
+    }
+}
+
+/// Asks for the destinations of a group of events together, and keeps other nodes from them. Only a server is asked.
 pub(crate) fn look_ahead<'l>(tx: &Tx<'_>, errands: impl Iterator<Item = &'l Errand>) -> Result<()> {
-    let mut errands: Vec<&Errand> = errands.collect();
-    // Every node locks in the same order, so that none waits for another that waits for it.
-    errands.sort_by(|one, other| {
-        let key = |errand: &Errand| (errand.agent, errand.target.id);
-        key(one).cmp(&key(other)).then_with(|| one.target.name.cmp(&other.target.name))
-    });
-    let mut asked = Vec::with_capacity(errands.len());
-    for errand in &errands {
-        let Earlier { timestamp: at, receipt, since } = errand.earlier;
-        let agent = errand.agent;
-        let (sql, key): (_, Param<'_>) = match (errand.target.id, &errand.target.name) {
+    let errands: Vec<&Errand> = errands.collect();
+    let mut by_id =
+        Asked::new(lock_many_by!("id"), known_of_many_by!("id"), Column::Ints(Vec::with_capacity(errands.len())));
+    let mut by_name = Asked::new(
+        lock_many_by!("conversation_id"),
+        known_of_many_by!("conversation_id"),
+        Column::Texts(Vec::with_capacity(errands.len())),
+    );
+    for (at, errand) in errands.iter().enumerate() {
+        let asked = match (errand.target.id, &errand.target.name) {
             (Some(id), _) => {
-                lock_by_id(tx, agent, id)?;
-                (known_with_earlier_by!("id"), id.into())
+                by_id.keys.push(&id.into())?;
+                &mut by_id
             }
             (None, Some(name)) => {
-                lock_by_name(tx, agent, name)?;
-                (known_with_earlier_by!("conversation_id"), name.into())
+                by_name.keys.push(&name.into())?;
+                &mut by_name
             }
             (None, None) => continue,
         };
-        asked.push((*errand, sql, [agent.into(), key, at.into(), receipt.into(), since.into()]));
+        asked.push(at, errand.agent, &errand.earlier);
     }
-    let queries: Vec<Query<'_>> = asked.iter().map(|(_, sql, params)| Query { sql, params }).collect();
-    let mut found: Vec<Option<Destination>> = asked.iter().map(|_| None).collect();
-    tx.each_of(&queries, &mut |at, row| {
+    let asked: Vec<_> =
+        [by_id, by_name].into_iter().filter(|asked| !asked.agents.is_empty()).map(Asked::into_columns).collect();
+    for (lock, _, [agents, keys, ..]) in &asked {
+        tx.lock(lock, &[Param::Column(agents), Param::Column(keys)])?;
+    }
+    let params: Vec<_> = asked.iter().map(|(_, _, columns)| columns.each_ref().map(Param::Column)).collect();
+    let queries: Vec<Query<'_>> =
+        asked.iter().zip(&params).map(|((_, find, _), params)| Query { sql: find, params }).collect();
+    let mut found: Vec<Option<Destination>> = errands.iter().map(|_| None).collect();
+    tx.each_of(&queries, &mut |_, row| {
+        let at = usize::try_from(row.int(0)?).map_err(|_| damaged(0))?;
         if let Some(found) = found.get_mut(at) {
-            *found = Some(destination(row)?);
+            *found = Some(destination(row, 1)?);
         }
         Ok(())
     })?;
-    let found = asked
+    let named = |errand: &Errand| errand.target.id.is_some() || errand.target.name.is_some();
+    let found = errands
         .iter()
         .zip(found)
-        .map(|((errand, ..), found)| ((errand.agent, errand.target.clone(), errand.earlier), found));
+        .filter(|(errand, _)| named(errand))
+        .map(|(errand, found)| ((errand.agent, errand.target.clone(), errand.earlier), found));
     tx.ahead().found = found.collect();
     Ok(())
 }
 
-/// From [`known_with_earlier_by`].
-fn destination(row: &Row<'_>) -> Result<Destination> {
-    Ok((known(row)?, row.opt_int(6)?.map(MessageId)))
+/// From [`known_with_earlier_by`], whose columns begin at `from`.
+fn destination(row: &Row<'_>, from: usize) -> Result<Destination> {
+    Ok((known(row, from)?, row.opt_int(from + 6)?.map(MessageId)))
 }
 
 /// Finds the conversation that an event goes to, as [`find_target`] does, and the message that the same
@@ -454,15 +526,17 @@ pub(crate) fn find_to_append<'t>(
     }
     if let Some(id) = target.id {
         lock_by_id(tx, agent, id)?;
-        let found = tx.one(known_with_earlier_by!("id"), params![agent, id, at, receipt, since], destination)?;
+        let found =
+            tx.one(known_with_earlier_by!("id"), params![agent, id, at, receipt, since], |row| destination(row, 0))?;
         if found.is_some() {
             return Ok((None, found));
         }
     }
     let Some(name) = &target.name else { return Err(Error::NotFound(Missing::Conversation)) };
     lock_by_name(tx, agent, name)?;
-    let found =
-        tx.one(known_with_earlier_by!("conversation_id"), params![agent, name, at, receipt, since], destination)?;
+    let found = tx.one(known_with_earlier_by!("conversation_id"), params![agent, name, at, receipt, since], |row| {
+        destination(row, 0)
+    })?;
     Ok((Some(name), found))
 }
 

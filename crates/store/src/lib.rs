@@ -39,7 +39,7 @@ use agentsight_model::time::Clock;
 
 pub use agent::{Identity, KeyRow, MintedKey};
 pub use blob::{BucketConfig, BucketUrl, FileBytes, Part, Secret};
-pub use engine::DatabaseUrl;
+pub use engine::{DatabaseUrl, holds_store};
 pub use error::{Error, Missing, Result};
 pub use feedback::FoundFeedback;
 pub use message::StoredFile;

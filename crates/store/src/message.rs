@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::Store;
 use crate::blob::{FileBytes, Part};
 use crate::conversation::count;
-use crate::engine::{Query, Reader, Row, Table, Tx, damaged, params};
+use crate::engine::ColumnType::{Int, Text};
+use crate::engine::{Batch, Query, Reader, Row, Table, Tx, damaged, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{feedback, feedback_columns};
 use agentsight_model::action::ActionLog;
@@ -16,21 +17,20 @@ use agentsight_model::ids::{ActionId, ActionLogId, AgentId, AttachmentId, Button
 use agentsight_model::json::JsonText;
 pub(crate) use agentsight_model::message::{Message, Sender};
 
-pub(crate) static MESSAGES: Table = Table {
-    name: "messages",
-    columns: &[
-        "agent_id",
-        "conversation",
-        "timestamp",
-        "id",
-        "sender",
-        "content",
-        "action_name",
-        "metadata",
-        "receipt",
-        "received_at",
-    ],
-    on_conflict: "",
+macro_rules! insert_messages {
+    ($rows:literal) => {
+        concat!(
+            "insert into messages (agent_id, conversation, timestamp, id, sender, content, action_name, metadata, receipt, received_at) ",
+            $rows
+        )
+    };
+}
+
+pub(crate) static MESSAGES: Batch = Batch {
+    one: insert_messages!("values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
+    many: insert_messages!("select * from unnest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
+    types: &[Int, Int, Int, Int, Int, Text, Text, Text, Int, Int],
+    key: 0,
 };
 pub(crate) static ACTIONS: Table = Table {
     name: "actions",

@@ -19,15 +19,27 @@ use agentsight_model::text::{Needle, fold};
 use agentsight_model::time::Timestamp;
 
 use crate::conversation::Known;
+use crate::engine::ColumnType::Int;
 use crate::engine::dialect::{BETWEEN, Document};
-use crate::engine::{Param, Reader, Table, Tx, params};
+use crate::engine::{Batch, Param, Reader, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
 
-static SEARCH_PENDING: Table = Table {
-    name: "search_pending",
-    columns: &["agent_id", "conversation"],
-    on_conflict: "on conflict (agent_id, conversation) do nothing",
+macro_rules! insert_pending {
+    ($rows:literal) => {
+        concat!(
+            "insert into search_pending (agent_id, conversation) ",
+            $rows,
+            " on conflict (agent_id, conversation) do nothing"
+        )
+    };
+}
+
+static SEARCH_PENDING: Batch = Batch {
+    one: insert_pending!("values (?1, ?2)"),
+    many: insert_pending!("select * from unnest(?1, ?2)"),
+    types: &[Int, Int],
+    key: 0,
 };
 
 /// Characters of a gram.
@@ -46,7 +58,7 @@ const OWN_TEXTS: Timestamp = Timestamp(i64::MAX);
 /// Leaves a conversation that was just inserted, as [`NEVER_INDEXED`], to be indexed.
 pub(crate) fn leave_new(tx: &Tx<'_>, agent: AgentId, conversation: ConversationId) -> Result<()> {
     tx.note_search_pending();
-    tx.insert(&SEARCH_PENDING, params![agent, conversation])
+    tx.execute_batched(&SEARCH_PENDING, params![agent, conversation])
 }
 
 /// Leaves a message that was received at `now` to be indexed; answers the conversation's new

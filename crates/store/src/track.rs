@@ -18,7 +18,8 @@ use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEv
 
 use crate::agent::{EnvironmentKey, environment_for};
 use crate::conversation::{self, Earlier, Errand, Head, Known, find_head, find_to_append};
-use crate::engine::{Table, Tx, params};
+use crate::engine::ColumnType::Int;
+use crate::engine::{Batch, Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
 use crate::ids::Kind;
@@ -408,7 +409,7 @@ pub(crate) fn insert_message(
     now: Timestamp,
 ) -> Result<Message> {
     let id = MessageId(tx.next_id(Kind::Message)?);
-    tx.insert(
+    tx.execute_batched(
         &MESSAGES,
         params![
             agent,
@@ -637,6 +638,20 @@ fn files_stored(known: &Known, message: MessageId, attachments: Vec<Attachment>)
     }))
 }
 
+static GROWN: Batch = Batch {
+    one: "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
+        action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,
+        usage_count = usage_count + ?8, unindexed_since = ?9 where agent_id = ?1 and id = ?2",
+    many: "update conversations c set is_used = 1, ended_at = g.ended_at, message_count = message_count + g.messages,
+        action_log_count = action_log_count + g.action_logs, button_count = button_count + g.buttons,
+        attachment_count = attachment_count + g.attachments, usage_count = usage_count + g.usages, unindexed_since = g.unindexed_since
+        from unnest(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            g (agent, id, ended_at, messages, action_logs, buttons, attachments, usages, unindexed_since)
+        where c.agent_id = g.agent and c.id = g.id",
+    types: &[Int; 9],
+    key: 2,
+};
+
 /// Sets when a conversation ended, moves its beginning back to `began` where that is earlier, counts what came, and
 /// leaves it to be indexed for search.
 pub(crate) fn grow(
@@ -652,10 +667,8 @@ pub(crate) fn grow(
         0 => known.unindexed_since,
         _ => Some(search::leave_message(tx, agent, known, now)?),
     };
-    tx.execute(
-        "update conversations set is_used = 1, ended_at = ?3, message_count = message_count + ?4,
-            action_log_count = action_log_count + ?5, button_count = button_count + ?6, attachment_count = attachment_count + ?7,
-            usage_count = usage_count + ?8, unindexed_since = ?9 where agent_id = ?1 and id = ?2",
+    tx.execute_batched(
+        &GROWN,
         params![
             agent,
             known.id,

@@ -603,11 +603,14 @@ fn a_backup_that_cannot_be_leaves_nothing_behind() {
     let allowed = BackupOptions { allow_missing_files: true, ..options };
     let without = backup(data.path(), &into, &allowed, &mut Steps::all()).unwrap();
     let again = backed_up(&data, &into).unwrap_err().to_string();
+    let inside = backed_up(&data, &data.path().join("backup")).unwrap_err().to_string();
     let nothing = backed_up(&tempfile::tempdir().unwrap(), &room.path().join("other")).unwrap_err().to_string();
 
     assert!(lost.starts_with("1 of the attachments that rows name are not in "), "{lost}");
     assert_eq!((without.files.count, without.missing_files.len()), (6, 1));
     assert!(again.ends_with("backup is not empty; name a new folder for the backup"), "{again}");
+    assert!(inside.ends_with("backup is in the data folder itself; name a folder elsewhere"), "{inside}");
+    assert!(!data.path().join("backup").exists());
     assert!(nothing.starts_with("there is no AgentSight store in "), "{nothing}");
     restore(&into, &room.path().join("restored"), &mut Steps::all()).unwrap();
 }

@@ -50,7 +50,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
             .clone()
             .unwrap_or_else(|| std::env::temp_dir().join(format!("agentsight-demo-{}", std::process::id())));
         let done = show(args, &folder).await;
-        if temporary && let Err(error) = std::fs::remove_dir_all(&folder) {
+        if temporary
+            && folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(&folder)
+        {
             eprintln!("agentsight: {} was not removed: {error}", folder.display());
         }
         done

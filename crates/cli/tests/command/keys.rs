@@ -21,9 +21,10 @@ fn a_key_stands_alone_on_standard_output() {
 #[test]
 fn keys_are_listed_by_their_last_digits_only() {
     let folder = Folder::new();
-    let none = folder.run("key list");
-    assert_eq!((none.code, none.out.as_str()), (Some(0), ""));
-    assert_eq!(none.err, "No keys yet; make one with `agentsight key create --agent my-bot`.\n");
+    let none = folder.run("key list --data-dir elsewhere");
+    assert_eq!((none.code, none.out.as_str()), (Some(1), ""));
+    assert!(none.err.starts_with("agentsight: there is no store in elsewhere yet"), "{}", none.err);
+    assert!(!folder.path().join("elsewhere").exists());
     let key = folder.key();
 
     let listed = folder.run("key list");

@@ -8,9 +8,16 @@ use crate::app::{HOST, TestApp};
 async fn an_unknown_path_is_404_in_json() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
-    for path in ["/", "/api/", "/api", "/api/nothing/", "/nothing", "/api/conversations/1/2/3/", "/api/track/1/2/"] {
+    for path in ["/api/", "/api", "/api/nothing/", "/nothing", "/api/conversations/1/2/3/", "/api/track/1/2/"] {
         assert_eq!(bot.get(path).await.whole(), (404, json!({ "detail": "Not found." })), "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_bare_address_leads_to_the_documentation() {
+    let app = TestApp::start().await;
+    let answer = app.bot().await.get("/").await;
+    assert_eq!((answer.status, answer.header("location")), (307, Some("/docs")));
 }
 
 #[tokio::test]

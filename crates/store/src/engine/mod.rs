@@ -33,6 +33,57 @@ pub(crate) enum Param<'a> {
     Blob(&'a [u8]),
     /// For `rarray(?)`: `in (select value from rarray(?2))`.
     Ints(&'a [i64]),
+    /// One column of many rows, for statements that only a server is given: `unnest(?1, ?2)`.
+    Column(&'a Column),
+}
+
+/// The values of many rows in one column.
+#[derive(Clone, Debug)]
+pub(crate) enum Column {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+}
+
+impl Column {
+    /// Adds a value, as it is sent by itself; one of another type than the column's is an error of ours.
+    pub(crate) fn push(&mut self, value: &Param<'_>) -> Result<()> {
+        match (self, value) {
+            (Self::Ints(column), Param::Int(n)) => column.push(Some(*n)),
+            (Self::Ints(column), Param::Null) => column.push(None),
+            (Self::Texts(column), Param::Text(text)) => column.push(Some(postgres::sendable(text).into_owned())),
+            (Self::Texts(column), Param::Null) => column.push(None),
+            (column, value) => return Err(Error::Engine(format!("{value:?} does not go into {column:?}").into())),
+        }
+        Ok(())
+    }
+}
+
+/// The type of a column of a [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ColumnType {
+    Int,
+    Text,
+}
+
+impl ColumnType {
+    fn column(self) -> Column {
+        match self {
+            Self::Int => Column::Ints(Vec::new()),
+            Self::Text => Column::Texts(Vec::new()),
+        }
+    }
+}
+
+/// A statement that most writes of a group run, each for a row of its own: a server is given it once for all of them.
+pub(crate) struct Batch {
+    /// For one row.
+    pub(crate) one: &'static str,
+    /// For many: a parameter is a column, `from unnest(?1, ?2)`.
+    pub(crate) many: &'static str,
+    pub(crate) types: &'static [ColumnType],
+    /// How many of the first columns, which are integers, tell which row is changed: two changes of one row do not go
+    /// into one statement. 0 where rows are made.
+    pub(crate) key: usize,
 }
 
 impl From<i64> for Param<'_> {
@@ -44,6 +95,15 @@ impl From<i64> for Param<'_> {
 impl From<bool> for Param<'_> {
     fn from(flag: bool) -> Self {
         Self::Int(i64::from(flag))
+    }
+}
+
+impl Param<'_> {
+    fn int(&self) -> Option<i64> {
+        match self {
+            Self::Int(n) => Some(*n),
+            _ => None,
+        }
     }
 }
 
@@ -100,6 +160,12 @@ impl From<agentsight_model::time::Timestamp> for Param<'_> {
     fn from(at: agentsight_model::time::Timestamp) -> Self {
         Self::Int(at.0)
     }
+}
+
+/// Whether a data folder holds an embedded store. Opening one makes it where it is not.
+#[must_use]
+pub fn holds_store(folder: &Path) -> bool {
+    folder.join(SQLITE_FILE).exists()
 }
 
 /// An empty store's connection, to look at its schema.
@@ -343,6 +409,15 @@ impl<'c> Tx<'c> {
         match &self.reader {
             Reader::Sqlite(connection) => sqlite::execute(connection, sql, params).map(drop),
             Reader::Postgres(transaction) => transaction.defer(sql, params),
+        }
+    }
+
+    /// Runs a statement of a batch, as [`Tx::execute`] does. A server is given the rows of many writes together, before
+    /// whatever else it is asked.
+    pub(crate) fn execute_batched(&self, batch: &'static Batch, params: &[Param<'_>]) -> Result<()> {
+        match &self.reader {
+            Reader::Sqlite(connection) => sqlite::execute(connection, batch.one, params).map(drop),
+            Reader::Postgres(transaction) => transaction.gather(batch, params),
         }
     }
 

@@ -199,6 +199,7 @@ impl rusqlite::ToSql for Param<'_> {
             Self::Int(n) => Ok(ToSqlOutput::from(*n)),
             Self::Text(text) => Ok(ToSqlOutput::from(*text)),
             Self::Blob(bytes) => Ok(ToSqlOutput::from(*bytes)),
+            Self::Column(_) => Err(rusqlite::Error::ToSqlConversionFailure("many rows are for a server".into())),
             Self::Ints(list) => Ok(ToSqlOutput::from_rc(
                 Rc::new(list.iter().map(|n| Value::Integer(*n)).collect::<Vec<_>>()),
                 c"rarray",

@@ -94,6 +94,13 @@ pub fn backup(data: &Path, into: &Path, options: &BackupOptions, watch: &mut dyn
     }
     let snapshot = Snapshot::of(data)?;
     fs::create_dir_all(into).map_err(on(into))?;
+    // What happens to the folder would happen to its backup.
+    if is_within(into, data) {
+        if !was_there {
+            let _ = fs::remove_dir(into);
+        }
+        return Trouble::said(format!("{} is in the data folder itself; name a folder elsewhere", into.display()));
+    }
     let made = fill(data, into, snapshot, options, watch);
     if made.is_err() {
         // All that is in it was written here; nothing else is touched.
@@ -110,6 +117,13 @@ pub fn backup(data: &Path, into: &Path, options: &BackupOptions, watch: &mut dyn
         }
     }
     made
+}
+
+fn is_within(inner: &Path, outer: &Path) -> bool {
+    match (inner.canonicalize(), outer.canonicalize()) {
+        (Ok(inner), Ok(outer)) => inner.starts_with(outer),
+        _ => false,
+    }
 }
 
 fn fill(

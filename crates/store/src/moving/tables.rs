@@ -228,7 +228,7 @@ impl Value {
             Param::Int(n) => Ok(Self::Int(*n)),
             Param::Text(text) => Ok(Self::Text((*text).to_owned())),
             Param::Blob(bytes) => Ok(Self::Blob(bytes.to_vec())),
-            Param::Ints(_) => Err(Error::Engine("a row holds a list".into())),
+            Param::Ints(_) | Param::Column(_) => Err(Error::Engine("a row holds a list".into())),
         }
     }
 

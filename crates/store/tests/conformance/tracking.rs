@@ -171,6 +171,49 @@ pub(crate) async fn first_calls_at_once_make_one_conversation(world: World) {
     assert_eq!(bot.fields("c", ["message_count"]).await, [json!(20)]);
 }
 
+pub(crate) async fn events_that_come_at_once_each_go_where_they_belong(world: World) {
+    let bot = world.bot("helpdesk").await;
+    for name in ["a", "b", "c"] {
+        bot.hears(name, 0, "first").await;
+    }
+    let target = |n: u32| match n % 4 {
+        0 => named("a"),
+        1 => keyed(ConversationId(2)),
+        2 => named("c"),
+        _ => named(&format!("new {n}")),
+    };
+    let calls: Vec<_> = (0..60)
+        .map(|n| {
+            let bot = bot.clone();
+            let what = if n % 5 == 0 { ran("search", at(1)) } else { said(&n.to_string()) };
+            let event = event(target(n), 1, what);
+            tokio::spawn(async move { bot.does(event).await.created })
+        })
+        .collect();
+    let nowhere = event(keyed(ConversationId(999)), 1, said("lost"));
+    let lost = missing(bot.store.append(bot.agent, nowhere).await);
+    for call in calls {
+        assert!(call.await.unwrap());
+    }
+
+    assert_eq!(lost, Missing::Conversation);
+    for (name, rest) in [("a", 0), ("b", 1), ("c", 2)] {
+        assert_eq!(bot.fields(name, ["message_count"]).await, [json!(16)], "{name}");
+        let whole = bot.store.fetch_conversation(bot.agent, name.into()).await.unwrap();
+        let mut heard: Vec<String> = whole
+            .messages
+            .iter()
+            .filter(|message| message.action_logs.is_empty() && message.content != "first")
+            .map(|message| message.content.clone())
+            .collect();
+        let mut sent: Vec<String> = (0..60).filter(|n| n % 4 == rest && n % 5 != 0).map(|n| n.to_string()).collect();
+        heard.sort();
+        sent.sort();
+        assert_eq!(heard, sent, "{name}");
+        assert_eq!(whole.messages.len(), 16, "{name}");
+    }
+}
+
 pub(crate) async fn an_event_for_a_new_name_makes_a_used_production_conversation(world: World) {
     let bot = world.bot("helpdesk").await;
 

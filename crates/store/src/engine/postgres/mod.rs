@@ -18,7 +18,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 pub use address::DatabaseUrl;
 pub(crate) use session::Transaction;
-pub(super) use session::{Trouble, Undone};
+pub(super) use session::{Trouble, Undone, sendable};
 
 use super::writer::{Seat, Writer};
 use super::{Param, Reader, Tx, damaged};

@@ -4,8 +4,9 @@
 //! `block_on`, without a hop to another thread. What one exchange asks is sent together before the
 //! first answer is awaited.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -25,7 +26,7 @@ use tokio_postgres::{Client, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
-use crate::engine::{Param, Query, Row, dialect};
+use crate::engine::{Batch, Column, Param, Query, Row, dialect};
 use crate::error::{Error, Result};
 
 /// Statements that a connection keeps prepared; past it all are prepared anew.
@@ -245,6 +246,7 @@ impl Session {
             apart: &self.apart,
             begun: Cell::new(false),
             queue: RefCell::new(queue),
+            gathered: RefCell::default(),
             changes: Cell::new(0),
             trouble: Cell::new(None),
             marks: &self.marks,
@@ -621,7 +623,8 @@ fn kind(param: &Param<'_>) -> Type {
         Param::Int(_) => Type::INT8,
         Param::Text(_) => Type::TEXT,
         Param::Blob(_) => Type::BYTEA,
-        Param::Ints(_) => Type::INT8_ARRAY,
+        Param::Ints(_) | Param::Column(Column::Ints(_)) => Type::INT8_ARRAY,
+        Param::Column(Column::Texts(_)) => Type::TEXT_ARRAY,
     }
 }
 
@@ -630,12 +633,11 @@ impl ToSql for Param<'_> {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(n) => n.to_sql(&Type::INT8, out),
-            // PostgreSQL has no text with a NUL. Nothing that is stored holds one, so that whoever asks for one
-            // must find nothing: a noncharacter stands for it.
-            Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fdd2}").to_sql(&Type::TEXT, out),
-            Self::Text(text) => text.to_sql(&Type::TEXT, out),
+            Self::Text(text) => sendable(text).to_sql(&Type::TEXT, out),
             Self::Blob(bytes) => bytes.to_sql(&Type::BYTEA, out),
             Self::Ints(list) => list.to_sql(ty, out),
+            Self::Column(Column::Ints(column)) => column.to_sql(ty, out),
+            Self::Column(Column::Texts(column)) => column.to_sql(ty, out),
         }
     }
 
@@ -646,6 +648,12 @@ impl ToSql for Param<'_> {
     to_sql_checked!();
 }
 
+/// A text as the server takes it. PostgreSQL has no text with a NUL. Nothing that is stored holds one, so that whoever
+/// asks for one must find nothing: a noncharacter stands for it.
+pub(in crate::engine) fn sendable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fdd2}").into() } else { text.into() }
+}
+
 /// A parameter of a statement that is sent later.
 #[derive(Debug)]
 enum Owned {
@@ -654,6 +662,7 @@ enum Owned {
     Text(String),
     Blob(Vec<u8>),
     Ints(Vec<i64>),
+    Column(Column),
 }
 
 impl Owned {
@@ -664,6 +673,7 @@ impl Owned {
             Param::Text(text) => Self::Text((*text).to_owned()),
             Param::Blob(bytes) => Self::Blob(bytes.to_vec()),
             Param::Ints(list) => Self::Ints(list.to_vec()),
+            Param::Column(column) => Self::Column((*column).clone()),
         }
     }
 
@@ -674,6 +684,7 @@ impl Owned {
             Self::Text(text) => Param::Text(text),
             Self::Blob(bytes) => Param::Blob(bytes),
             Self::Ints(list) => Param::Ints(list),
+            Self::Column(column) => Param::Column(column),
         }
     }
 }
@@ -682,6 +693,34 @@ impl Owned {
 enum Sent {
     Text(&'static str),
     Statement(Statement, Vec<Owned>),
+}
+
+/// Rows that wait to be sent as one statement.
+struct Gathered {
+    batch: &'static Batch,
+    rows: Vec<Vec<Owned>>,
+    /// Which rows are changed.
+    keys: HashSet<Vec<i64>>,
+}
+
+impl Gathered {
+    fn new(batch: &'static Batch) -> Self {
+        Self { batch, rows: Vec::new(), keys: HashSet::new() }
+    }
+
+    /// The statement for what was gathered, and its parameters.
+    fn into_statement(mut self) -> Result<Option<(&'static str, Vec<Owned>)>> {
+        if self.rows.len() < 2 {
+            return Ok(self.rows.pop().map(|row| (self.batch.one, row)));
+        }
+        let mut columns: Vec<Column> = self.batch.types.iter().map(|kind| kind.column()).collect();
+        for row in &self.rows {
+            for (column, value) in columns.iter_mut().zip(row) {
+                column.push(&value.lent())?;
+            }
+        }
+        Ok(Some((self.batch.many, columns.into_iter().map(Owned::Column).collect())))
+    }
 }
 
 /// An answer that is on its way. `None` has no rows.
@@ -695,6 +734,8 @@ pub(crate) struct Transaction<'s> {
     apart: &'s RefCell<Option<Link>>,
     begun: Cell<bool>,
     queue: RefCell<Vec<Sent>>,
+    /// Rows that go to the end of the queue before anything else does.
+    gathered: RefCell<Vec<Gathered>>,
     changes: Cell<u64>,
     trouble: Cell<Option<Trouble>>,
     marks: &'s Marks,
@@ -725,6 +766,7 @@ impl Transaction<'_> {
         each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
     ) -> Result<()> {
         self.check()?;
+        self.send_gathered()?;
         let statements: Result<Vec<Statement>> =
             queries.iter().map(|query| self.statement(query.sql, query.params)).collect();
         let statements = statements?;
@@ -734,6 +776,7 @@ impl Transaction<'_> {
     /// Runs a statement; answers how many rows it changed.
     pub(in crate::engine) fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
         self.check()?;
+        self.send_gathered()?;
         let statement = self.statement(sql, params)?;
         self.changes.set(self.changes.get() + 1);
         self.exchange(&[statement], &[Query { sql, params }], None, &mut |_, _| Ok(()))
@@ -742,9 +785,41 @@ impl Transaction<'_> {
     /// Leaves a statement to be sent with the next question, or the commit.
     pub(in crate::engine) fn defer(&self, sql: &str, params: &[Param<'_>]) -> Result<()> {
         self.check()?;
+        self.send_gathered()?;
         let statement = self.statement(sql, params)?;
         self.changes.set(self.changes.get() + 1);
         self.queue.borrow_mut().push(Sent::Statement(statement, params.iter().map(Owned::of).collect()));
+        Ok(())
+    }
+
+    /// Leaves a row to be sent together with others of its batch, before anything else is.
+    pub(in crate::engine) fn gather(&self, batch: &'static Batch, params: &[Param<'_>]) -> Result<()> {
+        self.check()?;
+        let key: Vec<i64> = params.iter().take(batch.key).filter_map(|param| param.int()).collect();
+        let is_twice = |gathered: &Gathered| std::ptr::eq(gathered.batch, batch) && gathered.keys.contains(&key);
+        if batch.key > 0 && self.gathered.borrow().iter().any(is_twice) {
+            self.send_gathered()?;
+        }
+        self.changes.set(self.changes.get() + 1);
+        let mut all = self.gathered.borrow_mut();
+        let at = all.iter().position(|gathered| std::ptr::eq(gathered.batch, batch)).unwrap_or_else(|| {
+            all.push(Gathered::new(batch));
+            all.len() - 1
+        });
+        if let Some(gathered) = all.get_mut(at) {
+            gathered.rows.push(params.iter().map(Owned::of).collect());
+            gathered.keys.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Puts what was gathered at the end of the queue.
+    fn send_gathered(&self) -> Result<()> {
+        for gathered in self.gathered.take() {
+            let Some((sql, values)) = gathered.into_statement()? else { continue };
+            let statement = self.statement(sql, &values.iter().map(Owned::lent).collect::<Vec<_>>())?;
+            self.queue.borrow_mut().push(Sent::Statement(statement, values));
+        }
         Ok(())
     }
 
@@ -814,6 +889,7 @@ impl Transaction<'_> {
     /// Ends a transaction whose end cannot change anything; false when the connection is of no more use.
     fn end(&self, how: &'static str) -> bool {
         self.queue.borrow_mut().clear();
+        self.gathered.borrow_mut().clear();
         if !self.begun.get() {
             return true;
         }
