@@ -4,6 +4,8 @@
 //! them anew. Beside each stands how it is read; `AGENTSIGHT_WRITE_GOLDEN=1 cargo test -p agentsight-otlp --test golden`
 //! writes that again, for a change of an adapter to be looked at as a difference.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
