@@ -80,20 +80,20 @@ pub(crate) async fn spans_body(app: &App, request: Request) -> Result<(Bytes, Se
     // Before the body is here: what many senders send at once would fill the memory while it comes.
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let declared = declared.unwrap_or(0).min(SPANS_BODY_BYTES);
-    let mut room = self::room(app, declared)?;
+    let mut taken = room(app, declared)?;
     let bytes = collect(app, request, SPANS_BODY_BYTES, too_large).await?;
     let length = if is_packed { unpacked_length(&bytes) } else { bytes.len() };
     if length > SPANS_BODY_BYTES {
         return Err(ApiError::TooLarge(too_large(SPANS_BODY_BYTES)));
     }
     if length > declared {
-        room.merge(self::room(app, length - declared)?);
+        taken.merge(room(app, length - declared)?);
     }
     if !is_packed {
-        return Ok((bytes, room));
+        return Ok((bytes, taken));
     }
     let unpacked = apart(length, move || unpack(&bytes, length)).await?;
-    Ok((unpacked, room))
+    Ok((unpacked, taken))
 }
 
 /// Room for a body of that length.
