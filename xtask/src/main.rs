@@ -10,6 +10,7 @@ mod cluster;
 mod command;
 mod deny;
 mod geoip;
+mod node;
 mod postgres;
 mod prerequisites;
 mod python;

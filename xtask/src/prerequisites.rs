@@ -40,7 +40,7 @@ const ALL: &[Prerequisite] = &[
     },
     Prerequisite {
         name: "Python 3 with venv",
-        steps: &[Step::Python, Step::Deny, Step::Deploy],
+        steps: &[Step::Python, Step::Deny, Step::Deploy, Step::Otel, Step::Openapi],
         present: || python::interpreter().is_some(),
         remedy: Remedy::Debian(&["python3", "python3-venv"]),
     },
@@ -52,7 +52,7 @@ const ALL: &[Prerequisite] = &[
     },
     Prerequisite {
         name: "npm",
-        steps: &[Step::Geoip],
+        steps: &[Step::Geoip, Step::Otel],
         present: || succeeds(command("npm").arg("--version")),
         remedy: Remedy::Debian(&["npm"]),
     },

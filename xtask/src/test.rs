@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together, test_deps};
-use crate::{bucket, deny, geoip, postgres, prerequisites, python};
+use crate::{bucket, deny, geoip, node, postgres, prerequisites, python};
 
 const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 const SPANS_REQUIREMENTS: &str = "tests/sdk-spans/requirements.txt";
 const PACKAGE_REQUIREMENTS: &str = "tests/python/requirements.txt";
+const OTEL_REQUIREMENTS: &str = "tests/otel/requirements.txt";
+const OPENAPI_REQUIREMENTS: &str = "tests/openapi/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
 
 #[derive(clap::Args)]
@@ -22,7 +24,7 @@ pub(crate) struct Args {
     /// Leave these steps out (the same names)
     #[arg(long, value_delimiter = ',', value_name = "STEP", hide_possible_values = true)]
     skip: Vec<Step>,
-    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk`, `spans` or `wheel`
+    /// Handed to the test runner: `cargo test` with `--only rust`, the test binary with `--only nodes`, pytest with `--only sdk`, `spans`, `wheel`, `otel` or `openapi`
     #[arg(last = true, value_name = "ARGS")]
     runner: Vec<OsString>,
 }
@@ -54,6 +56,10 @@ pub(crate) enum Step {
     Spans,
     /// The Python package: its wheel built, installed, checked by mypy, and compared with the original SDK (tests/python)
     Wheel,
+    /// Real instrumentations of models, in Python and Node, exporting over OTLP to the server binary (tests/otel)
+    Otel,
+    /// Whatever /openapi.json allows to be asked, and much that it does not, of the server binary (tests/openapi)
+    Openapi,
     /// Several nodes of the binary on one PostgreSQL: started together, killed, cut off; their database migrated
     /// half-way, restarted, and replaced by its standby
     Nodes,
@@ -68,7 +74,14 @@ impl Step {
     fn needs(self) -> &'static [Self] {
         match self {
             Self::Prerequisites => &[],
-            Self::Python | Self::Fmt | Self::Clippy | Self::Deny | Self::Deploy | Self::Geoip => &[Self::Prerequisites],
+            Self::Python
+            | Self::Fmt
+            | Self::Clippy
+            | Self::Deny
+            | Self::Deploy
+            | Self::Geoip
+            | Self::Otel
+            | Self::Openapi => &[Self::Prerequisites],
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Postgres | Self::Nodes => &[Self::Prerequisites],
             Self::Sdk | Self::Spans | Self::Wheel => &[Self::Prerequisites, Self::Python],
@@ -113,6 +126,8 @@ impl Step {
             Self::Sdk => sdk(runner),
             Self::Spans => spans(runner),
             Self::Wheel => wheel(runner),
+            Self::Otel => otel(runner),
+            Self::Openapi => openapi(runner),
             Self::Nodes => {
                 let server = postgres::start()?;
                 run_command(
@@ -130,11 +145,13 @@ impl Step {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let plan = plan(&args.only, &args.skip);
-    let takes_arguments =
-        |step: &&Step| matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Wheel | Step::Nodes);
+    let takes_arguments = |step: &&Step| {
+        matches!(step, Step::Rust | Step::Sdk | Step::Spans | Step::Wheel | Step::Otel | Step::Openapi | Step::Nodes)
+    };
     if !args.runner.is_empty() && plan.iter().filter(takes_arguments).count() != 1 {
         return Err(Failure(
-            "arguments after `--` go to one test runner: add --only rust, sdk, spans, wheel or nodes".to_owned(),
+            "arguments after `--` go to one test runner: add --only rust, sdk, spans, wheel, otel, openapi or nodes"
+                .to_owned(),
         ));
     }
 
@@ -241,6 +258,30 @@ fn wheel(runner: &[OsString]) -> Result<()> {
     let pytest = ["-m", "pytest", "-p", "no:cacheprovider", "tests/python"];
     run_command(
         command(&python).args(pytest).args(runner).env("AGENTSIGHT_TEST_ORIGINAL_PYTHON", original.join("python")),
+    )
+}
+
+fn otel(runner: &[OsString]) -> Result<()> {
+    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    let programs = python::environment("venv-otel", OTEL_REQUIREMENTS)?;
+    let node = node::packages("otel-node", "tests/otel/node")?;
+    run_command(
+        command(programs.join("python"))
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/otel"])
+            .args(runner)
+            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?)
+            .env("AGENTSIGHT_TEST_NODE", node),
+    )
+}
+
+fn openapi(runner: &[OsString]) -> Result<()> {
+    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    let programs = python::environment("venv-openapi", OPENAPI_REQUIREMENTS)?;
+    run_command(
+        command(programs.join("python"))
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/openapi"])
+            .args(runner)
+            .env("AGENTSIGHT_BIN", built("debug", "agentsight")?),
     )
 }
 

@@ -29,7 +29,7 @@ use clap::Parser;
 
 use crate::error::{Context, Result};
 use crate::options::{Cli, Mode, Options, Part};
-use crate::parts::{Bench, fetch, ingest, list, postgres, start};
+use crate::parts::{Bench, fetch, ingest, list, postgres, spans, start};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,6 +64,7 @@ fn measure(options: Options) -> Result<bool> {
         let done = runtime.block_on(async {
             match part {
                 Part::Ingest => ingest::run(&mut bench).await,
+                Part::Spans => spans::run(&mut bench).await,
                 Part::Fetch => fetch::run(&mut bench).await,
                 Part::List => list::run_lists(&mut bench).await,
                 Part::Search => list::run_search(&mut bench).await,

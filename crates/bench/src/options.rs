@@ -38,6 +38,8 @@ pub(crate) enum Mode {
 pub(crate) enum Part {
     /// Messages a second, one message a request, 1 and 16 clients; beside bare SQLite.
     Ingest,
+    /// Spans a second through /api/ingest/ and /v1/traces, one a request and in batches, 1 and 16 clients.
+    Spans,
     /// Conversations a second, by id and by string, 1 and 16 connections; beside the bare server.
     Fetch,
     /// Filtered lists, in milliseconds and as a multiple of one fetch.

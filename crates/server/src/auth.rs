@@ -13,6 +13,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use base64::Engine as _;
 use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 
@@ -99,6 +100,10 @@ async fn identify(headers: &HeaderMap, app: &App, plane: Plane) -> Result<Identi
             let text = header.to_str().map_err(|_| INVALID)?.trim();
             let key = match text.split_once(' ') {
                 Some((scheme, key)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => key.trim(),
+                // As Langfuse's SDKs do: the public key is a user's name, the secret key a password.
+                Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => {
+                    &password(pair.trim()).ok_or(INVALID)?
+                }
                 None if is_bare => text,
                 _ => return Err(INVALID),
             };
@@ -117,6 +122,13 @@ async fn identify(headers: &HeaderMap, app: &App, plane: Plane) -> Result<Identi
         return Err(ApiError::Unauthorized("API key is inactive, expired or revoked."));
     }
     Ok(identity)
+}
+
+/// The password of `name:password` in base64.
+fn password(pair: &str) -> Option<String> {
+    let pair = base64::engine::general_purpose::STANDARD.decode(pair).ok()?;
+    let (_, password) = str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some(password.to_owned())
 }
 
 impl FromRequestParts<App> for Reader {

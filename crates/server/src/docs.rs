@@ -146,6 +146,7 @@ pub(crate) mod schemas {
     use agentsight_model::page::Paged;
     use agentsight_model::price::Price;
     use agentsight_model::ticket::{Ticket, TicketComment};
+    use agentsight_model::usage::Usage;
     use utoipa::openapi::schema::AnyOfBuilder;
     use utoipa::openapi::{RefOr, Schema};
     use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -204,6 +205,7 @@ pub(crate) mod schemas {
         ActionList: Paged<Action>, Action;
         ButtonList: Paged<ButtonRow>, ButtonRow;
         PriceList: Paged<Price>, Price;
+        UsageList: Paged<Usage>, Usage;
     }
 
     /// Feedback of one of three kinds.

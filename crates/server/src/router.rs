@@ -22,6 +22,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/ingest/", post(tracking::spans::ingest))
         // Tracking: OpenTelemetry
         .route("/v1/traces", post(tracking::otlp::traces))
+        // The same, at the path to which Langfuse's SDKs export.
+        .route("/api/public/otel/v1/traces/", post(tracking::otlp::traces))
         // Reading
         .route("/api/me/", get(reading::me::show))
         .route("/api/conversations/lookup/", get(reading::conversations::lookup))

@@ -4,6 +4,7 @@ pub(crate) mod fetch;
 pub(crate) mod ingest;
 pub(crate) mod list;
 pub(crate) mod postgres;
+pub(crate) mod spans;
 pub(crate) mod start;
 
 use std::path::PathBuf;

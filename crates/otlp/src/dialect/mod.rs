@@ -65,11 +65,14 @@ impl Seen<'_> {
     /// A run of a tool, failed where the span did.
     pub(crate) fn tool(&self, name: Option<String>, arguments: Option<&Value>, response: Option<&Value>) -> Tells {
         let name = name.unwrap_or_else(|| self.name.to_owned());
-        let error = self.error.map(str::to_owned).or_else(|| self.exception());
+        // The status often says the same with a stack trace behind it.
+        let error = self.exception().or_else(|| self.error.map(str::to_owned));
         Tells::Tool(ToolRun {
             name: name.chars().take(agentsight_model::limits::TEXT_CHARS).collect(),
             arguments: arguments.map(arguments_of).unwrap_or_default(),
-            response: response.map(plain).unwrap_or_default(),
+            response: response
+                .map(|response| of_langchain(response).unwrap_or_else(|| plain(response)))
+                .unwrap_or_default(),
             error: if self.is_error { error.unwrap_or_else(|| "error".to_owned()) } else { String::new() },
         })
     }
@@ -90,6 +93,30 @@ fn arguments_of(value: &Value) -> JsonText {
             Value::Null => JsonText::EMPTY,
             other => JsonText::of(&serde_json::json!({ "value": other })),
         },
+    }
+}
+
+/// What a tool said, out of LangChain's message around it: `{"data": {"content": …}}`, or, written as its classes are,
+/// `{"output": {"kwargs": {"content": …}}}`.
+fn of_langchain(response: &Value) -> Option<String> {
+    let whole = crate::attributes::structure(response)?;
+    let message = whole.get("output").unwrap_or(&whole);
+    let inner = message.get("data").or_else(|| message.get("kwargs"))?;
+    let is_tool = inner.get("type").and_then(Value::as_str) == Some("tool");
+    inner.get("content").filter(|_| is_tool).map(plain)
+}
+
+/// What a decorated function was called with: by name, or else by position.
+pub(crate) fn called_with(value: &Value) -> Value {
+    let of = |key: &str| value.get(key).filter(|inner| inner.as_object().is_none_or(|inner| !inner.is_empty()));
+    // LangChain's inputs come with `kwargs` of its own.
+    match of("inputs").or_else(|| of("kwargs")).or_else(|| of("args")) {
+        // In JavaScript arguments have no names, and so most tools take one object.
+        Some(Value::Array(items)) if matches!(items.as_slice(), [Value::Object(_)]) => {
+            items.first().cloned().unwrap_or_default()
+        }
+        Some(given) => given.clone(),
+        None => value.clone(),
     }
 }
 
@@ -160,4 +187,33 @@ pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> Bl
         .first(&["agentsight.conversation.environment", "langfuse.environment"])
         .or_else(|| resource.first(&["deployment.environment.name", "deployment.environment"]));
     BlockFields { customer_id: customer_id.map(fit), environment: environment.map(fit), ..BlockFields::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_what_the_tool_was_given_whoever_wraps_them() {
+        let given = json!({ "order": "A-9" });
+        for wrapped in [
+            json!({ "inputs": given, "kwargs": { "color": "green" } }),
+            json!({ "args": [], "kwargs": given }),
+            json!({ "args": [given], "kwargs": {} }),
+            given.clone(),
+        ] {
+            assert_eq!(called_with(&wrapped), given);
+        }
+        assert_eq!(called_with(&json!({ "args": [1, 2], "kwargs": {} })), json!([1, 2]));
+    }
+
+    #[test]
+    fn what_a_tool_said_comes_out_of_langchain_s_message() {
+        let message = json!({ "content": "shipped", "type": "tool" });
+        assert_eq!(of_langchain(&json!({ "type": "tool", "data": message })).as_deref(), Some("shipped"));
+        assert_eq!(of_langchain(&json!({ "output": { "lc": 1, "kwargs": message } })).as_deref(), Some("shipped"));
+        assert_eq!(of_langchain(&json!({ "data": { "content": "else" } })), None);
+    }
 }

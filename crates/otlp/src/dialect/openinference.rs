@@ -18,9 +18,7 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         "llm" => {
             let heard = or(indexed(attributes, "llm.input_messages", "user"), input, "user");
             let said = or(indexed(attributes, "llm.output_messages", "assistant"), output, "assistant");
-            Found::of("llm")
-                .telling(call(attributes.first(&["llm.model_name"]), counts(attributes), false))
-                .saying(heard, said)
+            Found::of("llm").telling(call(model(attributes), counts(attributes), false)).saying(heard, said)
         }
         "embedding" => {
             let model = attributes.first(&["embedding.model_name", "llm.model_name"]);
@@ -40,6 +38,15 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         }
         _ => Found::of(&kind),
     })
+}
+
+/// The model that answered; a call that failed has only what it was asked with.
+fn model(attributes: Attributes<'_>) -> Option<String> {
+    let asked = || {
+        let given = attributes.structure("llm.invocation_parameters")?;
+        ["model", "model_name"].iter().find_map(|key| given.get(*key)?.as_str()).map(str::to_owned)
+    };
+    attributes.first(&["llm.model_name"]).or_else(asked)
 }
 
 /// A chain's input may be its whole state: what counts is what came last.

@@ -1,6 +1,8 @@
 //! OpenLLMetry (Traceloop): general attributes with numbers in them, and workflows of its own.
 
-use super::{Found, Seen, gen_ai};
+use serde_json::Value;
+
+use super::{Found, Seen, called_with, gen_ai};
 use crate::messages;
 
 pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
@@ -10,13 +12,11 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let (input, output) =
         (attributes.structure("traceloop.entity.input"), attributes.structure("traceloop.entity.output"));
     if kind == "tool" {
-        // What a decorated function was called with: by name, or else by position.
-        let named = |value: &serde_json::Value| {
-            let of = |key: &str| value.get(key).filter(|inner| inner.as_object().is_none_or(|inner| !inner.is_empty()));
-            of("kwargs").or_else(|| of("inputs")).or_else(|| of("args")).cloned().unwrap_or_else(|| value.clone())
-        };
-        let input = input.as_ref().map(named);
-        let response = output.as_ref().or_else(|| attributes.get("traceloop.entity.output"));
+        let input = input.as_ref().map(called_with);
+        // A text is in quotes, as JSON has it.
+        let said = attributes.get("traceloop.entity.output");
+        let text = said.and_then(|value| serde_json::from_str(value.as_str()?).ok()).map(Value::String);
+        let response = text.as_ref().or(output.as_ref()).or(said);
         return Some(Found::of("tool").telling(seen.tool(name, input.as_ref(), response)));
     }
     if let Some(found) = gen_ai::read(seen) {

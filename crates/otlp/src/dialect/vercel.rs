@@ -2,6 +2,8 @@
 
 use agentsight_model::usage::TokenCounts;
 
+use serde_json::Value;
+
 use super::{Found, Seen, call, gen_ai};
 use crate::messages::{self, Said, message};
 
@@ -13,7 +15,10 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
         let (arguments, result) =
             (["ai.toolCall.args", "ai.toolCall.input"], ["ai.toolCall.result", "ai.toolCall.output"]);
         let first = |keys: [&str; 2]| keys.iter().find_map(|key| attributes.get(key));
-        return Some(Found::of("tool").telling(seen.tool(name, first(arguments), first(result))));
+        // A result is JSON, and so a text is in quotes.
+        let result = first(result);
+        let text = result.and_then(|value| serde_json::from_str::<String>(value.as_str()?).ok()).map(Value::String);
+        return Some(Found::of("tool").telling(seen.tool(name, first(arguments), text.as_ref().or(result))));
     }
     let heard = ["ai.prompt.messages", "ai.prompt"].iter().find_map(|key| attributes.get(key));
     // `{"system": …, "messages": […]}`, `{"prompt": "…"}`, or the list itself.

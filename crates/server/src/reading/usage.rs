@@ -1,9 +1,6 @@
 //! Token usage: rows per turn and model, and what they sum up to (contract: reading §10).
 
-use agentsight_model::page::Paged;
-use agentsight_model::usage::{
-    Currency, GroupBy, SUMMARY_PARAMETERS, USAGE_PARAMETERS, Usage, UsageFilter, UsageGroups,
-};
+use agentsight_model::usage::{Currency, GroupBy, SUMMARY_PARAMETERS, USAGE_PARAMETERS, UsageFilter, UsageGroups};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 
@@ -18,7 +15,7 @@ use crate::urls::Base;
 
 /// Rows of usage that match, newest first: one per turn and model.
 #[utoipa::path(get, path = "/api/token-usage/", tag = "reading", params(schemas::UsageQuery, schemas::PageQuery),
-    responses((status = 200, body = Paged<Usage>), (status = 404, description = "No such page", body = Detail<'static>), Refused))]
+    responses((status = 200, description = "A page; with paginate=false the bare rows", body = schemas::UsageList), (status = 404, description = "No such page", body = Detail<'static>), Refused))]
 pub(crate) async fn list(caller: Reader, base: Base, State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result {
     let query = query(&uri);
     let warnings = Warnings::look(&query, USAGE_PARAMETERS, &headers)?;

@@ -8,7 +8,7 @@ use agentsight_model::limits::SPANS_BODY_BYTES;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::span::{BatchStored, SpanBatch};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 
@@ -21,8 +21,9 @@ use crate::error::{ApiError, Result};
 
 /// A body that is larger is taken apart on a thread for long work.
 const READ_NOW_BYTES: usize = 128 * 1024;
-/// Memory of all bodies of spans that are being worked on, in units of 1 KiB. Who finds no room is told to come again.
-pub(crate) const SPANS_ROOM: usize = 256 * 1024;
+/// Memory of all bodies of spans that come in or are being worked on, in units of 1 KiB. Who finds no room is told to come
+/// again. What is made of a body takes some fifteen times its size until it is stored.
+pub(crate) const SPANS_ROOM: usize = 64 * 1024;
 /// Bytes of a unit.
 const UNIT: usize = 1024;
 /// How soon who found no room may come again, in seconds.
@@ -76,17 +77,23 @@ pub(crate) async fn spans_body(app: &App, request: Request) -> Result<(Bytes, Se
         Some(_) => return Err(ApiError::Unsupported("Content-Encoding must be gzip or absent.")),
     };
     let too_large = |limit: usize| format!("Request body is too large: at most {limit} bytes, decompressed.");
+    // Before the body is here: what many senders send at once would fill the memory while it comes.
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let declared = declared.unwrap_or(0).min(SPANS_BODY_BYTES);
+    let mut taken = room(app, declared)?;
     let bytes = collect(app, request, SPANS_BODY_BYTES, too_large).await?;
     let length = if is_packed { unpacked_length(&bytes) } else { bytes.len() };
     if length > SPANS_BODY_BYTES {
         return Err(ApiError::TooLarge(too_large(SPANS_BODY_BYTES)));
     }
-    let room = room(app, length)?;
+    if length > declared {
+        taken.merge(room(app, length - declared)?);
+    }
     if !is_packed {
-        return Ok((bytes, room));
+        return Ok((bytes, taken));
     }
     let unpacked = apart(length, move || unpack(&bytes, length)).await?;
-    Ok((unpacked, room))
+    Ok((unpacked, taken))
 }
 
 /// Room for a body of that length.
