@@ -45,7 +45,7 @@ class Server:
             try:
                 if requests.get(f"{self.endpoint}/readyz", timeout=1).status_code == 200:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 pass
             time.sleep(0.02)
         raise RuntimeError(f"the server is not ready after {READY_WITHIN_S} s:\n{self.said()}")
