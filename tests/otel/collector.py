@@ -2,36 +2,22 @@
 
 import gzip
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import requests
 from google.protobuf.json_format import MessageToDict
+from local import Local
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 HANDED_ON = ("authorization", "x-api-key", "content-type", "content-encoding")
 
 
-class Collector(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Collector(Local):
     def __init__(self, server):
-        super().__init__(("127.0.0.1", 0), _Wire)
+        super().__init__(_Wire)
         self.server = server
         self.exports = []  # (path, request as OTLP's JSON)
         self.statuses = []
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.server_port}"
 
 
 class _Wire(BaseHTTPRequestHandler):

@@ -7,8 +7,9 @@ always the same, and differ from each other.
 """
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from local import Local
 
 ANSWER = ["It comes", " tomorrow", "."]
 
@@ -52,24 +53,14 @@ def answering(model):
     return f"{model}-2026-01-31"
 
 
-class Models(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Models(Local):
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Model)
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
+        super().__init__(_Model)
 
     @property
     def anthropic(self):
         """The base address for the package `anthropic`."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return self.endpoint
 
     @property
     def openai(self):

@@ -5,8 +5,10 @@ import http.client
 import json
 import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from local import Local
 
 # What concerns one connection and not the request.
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
@@ -29,27 +31,13 @@ class Passed:
         return json.loads(gzip.decompress(self.body) if packed else self.body)
 
 
-class Relay(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Relay(Local):
     def __init__(self, endpoint):
-        super().__init__(("127.0.0.1", 0), _Forward)
+        super().__init__(_Forward)
         self.target = urlsplit(endpoint).netloc
         self.passed = []
         self._faults = []
         self._lock = threading.Lock()
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.server_port}"
 
     def batches(self):
         """The posts to `/api/ingest/`, in order."""

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::Failure;
 use crate::config::{DataArgs, Place, place};
+use crate::out::say;
 use crate::progress::Progress;
 
 const EXAMPLES: &str = "Examples:
@@ -98,14 +99,14 @@ fn explain(trouble: Trouble, stopped: &str) -> Failure {
 
 fn tell(manifest: &Manifest, what: &str, folder: &Path) {
     let rows = |table: &str| manifest.rows.get(table).copied().unwrap_or(0);
-    println!("{what}  {}", folder.display());
-    println!("  as of          {}", manifest.made_at);
-    println!("  conversations  {}", rows("conversations"));
-    println!("  messages       {}", rows("messages"));
+    say!("{what}  {}", folder.display());
+    say!("  as of          {}", manifest.made_at);
+    say!("  conversations  {}", rows("conversations"));
+    say!("  messages       {}", rows("messages"));
     let place = manifest.files_in.as_ref().map(|bucket| format!(", which stay in {bucket}"));
-    println!("  attachments    {} ({} bytes){}", manifest.files.count, manifest.files.bytes, place.unwrap_or_default());
-    println!("  database       {} bytes, SHA-256 {}", manifest.database_bytes, manifest.database_sha256);
+    say!("  attachments    {} ({} bytes){}", manifest.files.count, manifest.files.bytes, place.unwrap_or_default());
+    say!("  database       {} bytes, SHA-256 {}", manifest.database_bytes, manifest.database_sha256);
     if !manifest.missing_files.is_empty() {
-        println!("  missing        {} attachments that the store had lost", manifest.missing_files.len());
+        say!("  missing        {} attachments that the store had lost", manifest.missing_files.len());
     }
 }

@@ -3,11 +3,12 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use agentsight_store::{BlobEvent, BlobTotals, Prune, Store, StoreConfig};
+use agentsight_store::{BlobEvent, BlobTotals, Prune, Store};
 use clap::{Args, Subcommand};
 
 use crate::config::{DataArgs, place};
-use crate::{Failure, block_on};
+use crate::out::say;
+use crate::{Failure, on_store};
 
 #[derive(Args)]
 pub(crate) struct BlobsArgs {
@@ -38,20 +39,7 @@ enum BlobsCommand {
 pub(crate) fn run(args: &BlobsArgs) -> Result<(), Failure> {
     let (BlobsCommand::Check { data } | BlobsCommand::Prune { data, .. }) = &args.command;
     let place = place(data)?;
-    block_on(async {
-        let config = StoreConfig {
-            search_index: false,
-            database: place.database,
-            bucket: place.bucket,
-            // Nobody waits for these reads but the person who asked for them.
-            query_time: Duration::from_secs(10 * 60),
-            ..StoreConfig::default()
-        };
-        let store = Store::open(&place.data_dir, &config)?;
-        let done = run_on(&store, &args.command).await;
-        store.close().await;
-        done
-    })
+    on_store(place, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &BlobsCommand) -> Result<(), Failure> {
@@ -70,7 +58,7 @@ async fn run_on(store: &Store, command: &BlobsCommand) -> Result<(), Failure> {
         }
         other => {
             if let Some(line) = line(&other) {
-                println!("{line}");
+                say!("{line}");
             }
         }
     };

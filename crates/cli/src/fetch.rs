@@ -1,10 +1,9 @@
 //! `agentsight fetch ID`: one whole conversation as JSON, over HTTP, as the SDKs fetch it.
 
-use std::io::Write as _;
-
 use agentsight::{AgentSight, Conversation, ConversationRef, Error};
 use clap::Args;
 
+use crate::out::say;
 use crate::{Failure, block_on};
 
 #[derive(Args)]
@@ -41,12 +40,8 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         let client = AgentSight::builder().api_key(key).endpoint(&args.endpoint).build().map_err(explain)?;
         let conversation = fetch(&client, args).await.map_err(explain)?;
         let text = to_json(&conversation, args.pretty)?;
-        match writeln!(std::io::stdout(), "{text}") {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::Other(format!("the answer cannot be written: {error}"))),
-            Ok(()) => Ok(()),
-        }
+        say!("{text}");
+        Ok(())
     })
 }
 

@@ -2,11 +2,12 @@
 
 use agentsight_model::ids::KeyId;
 use agentsight_model::key::Role;
-use agentsight_store::{Error, Missing, Store, StoreConfig};
+use agentsight_store::{Error, Missing, Store};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{DataArgs, place};
-use crate::{Failure, block_on};
+use crate::config::{DataArgs, Place, place};
+use crate::out::say;
+use crate::{Failure, on_store};
 
 #[derive(Args)]
 pub(crate) struct KeyArgs {
@@ -71,13 +72,7 @@ pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
             place.data_dir.display()
         )));
     }
-    block_on(async {
-        let config = StoreConfig { search_index: false, database: place.database, ..StoreConfig::default() };
-        let store = Store::open(&place.data_dir, &config)?;
-        let done = run_on(&store, &args.command).await;
-        store.close().await;
-        done
-    })
+    on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &KeyCommand) -> Result<(), Failure> {
@@ -87,7 +82,7 @@ async fn run_on(store: &Store, command: &KeyCommand) -> Result<(), Failure> {
             if minted.agent_is_new {
                 eprintln!("Made the agent \"{}\".", agent.trim());
             }
-            println!("{}", minted.key.reveal());
+            say!("{}", minted.key.reveal());
         }
         KeyCommand::List { .. } => print_keys(store).await?,
         KeyCommand::Revoke { id, .. } => {
@@ -118,13 +113,13 @@ async fn print_keys(store: &Store) -> Result<(), Failure> {
         eprintln!("No keys yet; make one with `agentsight key create --agent my-bot`.");
         return Ok(());
     }
-    println!("{:>4}  {:<6}  {:<9}  {:<27}  {:<20}  {:<20}  NAME", "ID", "ROLE", "KEY", "CREATED", "AGENT", "STATE");
+    say!("{:>4}  {:<6}  {:<9}  {:<27}  {:<20}  {:<20}  NAME", "ID", "ROLE", "KEY", "CREATED", "AGENT", "STATE");
     for key in keys {
         let state = match key.revoked_at {
             Some(at) => format!("revoked {}", at.to_string().get(..10).unwrap_or_default()),
             None => "active".to_owned(),
         };
-        println!(
+        say!(
             "{:>4}  {:<6}  …_{}  {:<27}  {:<20}  {:<20}  {}",
             key.id,
             key.role.as_str(),

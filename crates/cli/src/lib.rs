@@ -2,6 +2,8 @@
 //!
 //! A library, because the binary is not the only way in: the Python package carries the same command.
 
+#![deny(clippy::print_stdout)]
+
 mod backup;
 mod blobs;
 mod config;
@@ -10,12 +12,15 @@ mod fetch;
 mod key;
 mod log;
 mod migrate;
+mod out;
 mod prices;
 mod progress;
 mod serve;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
+use agentsight_store::{Store, StoreConfig};
 use clap::{Parser, Subcommand};
 
 /// The database, API and dashboard for what AI agents and chatbots say and do.
@@ -65,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Migrate(args) => migrate::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
-    match done {
+    match done.and_then(|()| out::finish()) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("agentsight: {error}");
@@ -89,6 +94,28 @@ pub(crate) enum Failure {
     /// Anything else, in its own words.
     #[error("{0}")]
     Other(String),
+}
+
+/// Runs a command on the store of a place, beside a server that may run there. What needs no attachments leaves the
+/// place's bucket out.
+pub(crate) fn on_store<T>(
+    place: config::Place,
+    work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    block_on(async {
+        let config = StoreConfig {
+            search_index: false,
+            database: place.database,
+            bucket: place.bucket,
+            // Nobody waits for these reads but the person who asked for them.
+            query_time: Duration::from_secs(10 * 60),
+            ..StoreConfig::default()
+        };
+        let store = Store::open(&place.data_dir, &config)?;
+        let done = work(&store).await;
+        store.close().await;
+        done
+    })
 }
 
 /// Runs asynchronous work to its end.

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::Failure;
 use crate::config::{BucketArgs, buckets};
+use crate::out::say;
 use crate::progress::Progress;
 
 const EXAMPLES: &str = "Examples:
@@ -75,14 +76,14 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<(), Failure> {
 }
 
 fn report(verdict: &Verdict, to: &Place) -> Result<(), Failure> {
-    println!("{:<22}  {:>12}  {:<16}  COMPARED", "TABLE", "ROWS", "SHA-256");
+    say!("{:<22}  {:>12}  {:<16}  COMPARED", "TABLE", "ROWS", "SHA-256");
     for Compared { table, source, target } in &verdict.tables {
         let compared = if source == target {
             "the same".to_owned()
         } else {
             format!("DIFFERENT: the target has {} rows, {}", target.rows, short(target))
         };
-        println!("{table:<22}  {:>12}  {:<16}  {compared}", source.rows, short(source));
+        say!("{table:<22}  {:>12}  {:<16}  {compared}", source.rows, short(source));
     }
     let files = &verdict.files;
     let compared = match (files.different.len(), files.missing.len()) {
@@ -93,7 +94,7 @@ fn report(verdict: &Verdict, to: &Place) -> Result<(), Failure> {
             format!("DIFFERENT: {different} are not in the target; {missing} are missing in the source too")
         }
     };
-    println!("{:<22}  {:>12}  {:<16}  {compared}", "(attachments)", files.named.count, "each by its own");
+    say!("{:<22}  {:>12}  {:<16}  {compared}", "(attachments)", files.named.count, "each by its own");
     for hash in files.different.iter().chain(&files.missing) {
         eprintln!("not there, or not whole: {hash}");
     }

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use agentsight_model::limits::PRICE_LIST_BYTES;
 use agentsight_model::price::list::PriceList;
 use agentsight_model::price::{ALWAYS, NewPrice, PerToken, Price, Rate, model_key};
 use agentsight_model::refusal::Refusal;
 use agentsight_model::time::{Clock, Timestamp};
-use agentsight_store::{BookChange, Error, Missing, Store, StoreConfig};
+use agentsight_store::{BookChange, Error, Missing, Store};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::config::{DataArgs, place};
+use crate::config::{DataArgs, Place, place};
+use crate::out::{self, say};
 use crate::progress::Progress;
-use crate::{Failure, block_on};
+use crate::{Failure, on_store};
 
 const EXAMPLES: &str = "Examples:
   agentsight prices list
@@ -160,19 +160,7 @@ pub(crate) fn run(args: &PricesArgs) -> Result<(), Failure> {
         PricesCommand::Export { data, .. } => data,
     };
     let place = place(data)?;
-    block_on(async {
-        let config = StoreConfig {
-            search_index: false,
-            database: place.database,
-            // Nobody waits for these reads but the person who asked for them.
-            query_time: Duration::from_secs(10 * 60),
-            ..StoreConfig::default()
-        };
-        let store = Store::open(&place.data_dir, &config)?;
-        let done = run_on(&store, &args.command).await;
-        store.close().await;
-        done
-    })
+    on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
@@ -186,7 +174,7 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
                 Failure::Other(format!("no price is known for {model}; `agentsight prices set` adds one"))
             })?;
             if common.json {
-                println!("{}", json!({ "model": name, "usd_per_million": rate }));
+                say!("{}", json!({ "model": name, "usd_per_million": rate }));
             } else {
                 print(&[Row { model: &name, from: String::new(), rate, source: "" }]);
             }
@@ -194,7 +182,7 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
         PricesCommand::List { model: None, common, .. } => {
             let prices = store.all_prices().await?;
             if common.json {
-                println!("{}", json!(prices));
+                say!("{}", json!(prices));
             } else {
                 print(&prices.iter().map(Row::of).collect::<Vec<_>>());
             }
@@ -232,7 +220,7 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
                 .iter()
                 .enumerate()
                 .filter(|(number, price)| held.get(number + 1).is_none_or(|next| next.model != price.model));
-            print!("{}", PriceList::write(last.map(|(_, price)| *price)));
+            out::write(format_args!("{}", PriceList::write(last.map(|(_, price)| *price))));
         }
         PricesCommand::Reprice { common } => {
             let mut progress = Progress::start();
@@ -244,9 +232,9 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
                 return Err(Failure::Other("stopped; a server, or the same command, goes on from here".to_owned()));
             }
             if common.json {
-                println!("{}", json!({ "rows": rows }));
+                say!("{}", json!({ "rows": rows }));
             } else {
-                println!("Priced {rows} rows of usage.");
+                say!("Priced {rows} rows of usage.");
             }
         }
     }
@@ -280,11 +268,11 @@ fn report(change: BookChange, skipped: Option<usize>, as_json: bool) {
         let mut answer: BTreeMap<_, _> =
             [("added", added), ("changed", changed), ("removed", removed), ("unchanged", unchanged)].into();
         answer.extend(skipped.map(|skipped| ("skipped", skipped as u64)));
-        println!("{}", json!(answer));
+        say!("{}", json!(answer));
     } else {
         let skipped =
             skipped.map_or_else(String::new, |skipped| format!(", {skipped} without a price per token skipped"));
-        println!("{added} added, {changed} changed, {removed} removed, {unchanged} unchanged{skipped}.");
+        say!("{added} added, {changed} changed, {removed} removed, {unchanged} unchanged{skipped}.");
     }
     if added + changed + removed > 0 {
         eprintln!("A running server prices stored usage anew now; without one, `agentsight prices reprice` does.");
@@ -315,10 +303,10 @@ fn print(rows: &[Row<'_>]) {
     let price = |price: Option<PerToken>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
     let heads = ["PROMPT", "COMPLETION", "EMBEDDING", "CACHE READ", "CACHE WRITE"];
     let heads: String = heads.map(|head| format!("  {head:>11}")).concat();
-    println!("{:<width$}  {:<20}{heads}  SOURCE", "MODEL", "FROM");
+    say!("{:<width$}  {:<20}{heads}  SOURCE", "MODEL", "FROM");
     for Row { model, from, rate, source } in rows {
         let Rate { prompt, completion, embedding, cache_read, cache_write } = *rate;
         let prices = [prompt, completion, embedding, cache_read, cache_write].map(|p| format!("  {:>11}", price(p)));
-        println!("{model:<width$}  {from:<20}{}  {source}", prices.concat());
+        say!("{model:<width$}  {from:<20}{}  {source}", prices.concat());
     }
 }

@@ -7,6 +7,7 @@ use agentsight_store::{Error, Store};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ServeArgs};
+use crate::out::say;
 use crate::{Failure, block_on, log};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -57,25 +58,25 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 fn greet(address: SocketAddr, config: &Config, first_start: bool) {
     let folder = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
-    println!("AgentSight {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    say!("AgentSight {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
     match &config.store.database {
-        Some(database) => println!("  data           {}", database.url),
-        None => println!("  data           {}", folder.display()),
+        Some(database) => say!("  data           {}", database.url),
+        None => say!("  data           {}", folder.display()),
     }
     match &config.store.bucket {
-        Some(bucket) => println!("  attachments    {}", bucket.url),
-        None if config.store.database.is_some() => println!("  attachments    {}", folder.display()),
+        Some(bucket) => say!("  attachments    {}", bucket.url),
+        None if config.store.database.is_some() => say!("  attachments    {}", folder.display()),
         None => {}
     }
-    println!("  documentation  http://{address}/docs");
+    say!("  documentation  http://{address}/docs");
     if first_start {
-        println!("No API key exists yet. Make one, while this runs:");
+        say!("No API key exists yet. Make one, while this runs:");
         match config.store.database {
-            Some(_) => println!("  agentsight key create --agent my-bot    (with the same AGENTSIGHT_DATABASE_URL)"),
-            None => println!("  agentsight key create --agent my-bot --data-dir {}", folder.display()),
+            Some(_) => say!("  agentsight key create --agent my-bot    (with the same AGENTSIGHT_DATABASE_URL)"),
+            None => say!("  agentsight key create --agent my-bot --data-dir {}", folder.display()),
         }
-        println!("Then point an SDK here:");
-        println!("  export AGENTSIGHT_API_ENDPOINT=http://{address} AGENTSIGHT_API_KEY=ags_…");
+        say!("Then point an SDK here:");
+        say!("  export AGENTSIGHT_API_ENDPOINT=http://{address} AGENTSIGHT_API_KEY=ags_…");
     }
 }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use serde::Deserialize;
-
-use super::Bench;
+use super::{Bench, read_back};
 use crate::dataset::{Conversation, Dataset, EPOCH_US, MESSAGES};
 use crate::error::{Context, Result};
-use crate::http::{Connection, write_post};
+use crate::http::write_post;
 use crate::load::{self, Measured, Source};
 use crate::process::Process;
 use crate::report::{Bound, Unit, percent, spread};
@@ -114,31 +112,11 @@ pub(super) fn source(pool: Arc<Vec<Conversation>>, clock: Arc<AtomicI64>, run: u
     })
 }
 
-#[derive(Deserialize)]
-struct Page {
-    results: Vec<Whole>,
-}
-
-#[derive(Deserialize)]
-struct Whole {
-    messages: Vec<serde::de::IgnoredAny>,
-}
-
 /// Reads back the first conversation of every client: what was counted must also be there.
 async fn check(process: &Process, run: u32, clients: u64) -> Result<()> {
-    let mut connection = Connection::open(process.address()).await?;
     for client in 0..clients {
-        let id = conversation_id(run, client, 0);
-        let page: Page = connection
-            .get(&format!("/api/conversations/?conversation_id={id}"))
-            .await?
-            .json()
-            .context(format_args!("read back {id}"))?;
-        let found = page.results.first().map(|conversation| conversation.messages.len());
         // A very slow run may not have got to the tenth message.
-        if !matches!(found, Some(1..=10)) || page.results.len() != 1 {
-            return Err(format!("{id} has {found:?} messages after it was answered").into());
-        }
+        read_back(process, &conversation_id(run, client, 0), 1..=10).await?;
     }
     Ok(())
 }

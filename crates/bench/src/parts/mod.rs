@@ -7,11 +7,16 @@ pub(crate) mod postgres;
 pub(crate) mod spans;
 pub(crate) mod start;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
+use serde::Deserialize;
+
+use crate::error::{Context, Result};
+use crate::http::Connection;
 use crate::options::Options;
+use crate::process::Process;
 use crate::report::Report;
 use crate::store::Store;
 
@@ -51,5 +56,29 @@ impl Bench {
         let store = Arc::new(Store::prepare(&self.options, parent, postgres, conversations).await?);
         self.stores.push((postgres.is_some(), Arc::clone(&store)));
         Ok(store)
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    results: Vec<Whole>,
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    messages: Vec<serde::de::IgnoredAny>,
+}
+
+/// Reads a conversation back by its name: there must be one, of so many messages.
+async fn read_back(process: &Process, id: &str, expected: RangeInclusive<usize>) -> Result<()> {
+    let mut connection = Connection::open(process.address()).await?;
+    let answer = connection.get(&format!("/api/conversations/?conversation_id={id}")).await?;
+    let page: Page = answer.json().context(format_args!("read back {id}"))?;
+    match page.results.as_slice() {
+        [one] if expected.contains(&one.messages.len()) => Ok(()),
+        found => {
+            let counts: Vec<usize> = found.iter().map(|conversation| conversation.messages.len()).collect();
+            Err(format!("{id} has {counts:?} messages after it was answered, and not {expected:?}").into())
+        }
     }
 }

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Bench;
 use super::ingest::POOL;
+use super::{Bench, read_back};
 use crate::dataset::{Conversation, Dataset};
 use crate::error::{Context, Result};
-use crate::http::{Connection, write_post};
+use crate::http::write_post;
 use crate::load::{self, Measured, Source};
-use crate::process::Process;
 use crate::report::spread;
 use crate::server;
 use crate::server::Place;
@@ -222,8 +220,11 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
                     (0..clients).map(|client| source(door, Arc::clone(&pool), batched, run, client)).collect();
                 ours.push(load::run(&process, sources, bench.options.run).await?);
                 server::settle(&process).await?;
+                // Ten messages and two tool calls, or fewer where spans came one by one and time was up.
+                let expected = if batched { 12..=12 } else { 1..=12 };
                 for client in 0..clients {
-                    check(&process, number(run, client, 0), batched).await?;
+                    let id = format!("spans-{}", number(run, client, 0));
+                    read_back(&process, &id, expected.clone()).await?;
                 }
             }
             process.stop().await?;
@@ -281,25 +282,4 @@ fn source(door: Door, pool: Arc<Vec<Prepared>>, batched: bool, run: u32, client:
         body.push_str(end);
         write_post(request, format_args!("{}", door.path()), &body);
     })
-}
-
-#[derive(Deserialize)]
-struct Page {
-    results: Vec<Whole>,
-}
-
-#[derive(Deserialize)]
-struct Whole {
-    messages: Vec<serde::de::IgnoredAny>,
-}
-
-/// Reads a conversation back: ten messages and two tool calls, or fewer where its spans came one by one and time was up.
-async fn check(process: &Process, number: String, batched: bool) -> Result<()> {
-    let id = format!("spans-{number}");
-    let mut connection = Connection::open(process.address()).await?;
-    let answer = connection.get(&format!("/api/conversations/?conversation_id={id}")).await?;
-    let page: Page = answer.json().context(format_args!("read back {id}"))?;
-    let found = page.results.first().map(|conversation| conversation.messages.len());
-    let is_there = if batched { found == Some(12) } else { matches!(found, Some(1..=12)) };
-    if is_there { Ok(()) } else { Err(format!("{id} has {found:?} messages after it was answered").into()) }
 }

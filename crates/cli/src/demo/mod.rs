@@ -15,6 +15,7 @@ use clap::Args;
 
 use crate::config::LogFormat;
 use crate::fetch::{explain, to_json};
+use crate::out::say;
 use crate::serve::{bind, stop};
 use crate::{Failure, block_on, log};
 
@@ -79,7 +80,7 @@ async fn show(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
     let key = minted.key.reveal();
     let toured = tour(&endpoint, key).await;
     if toured.is_ok() && !args.once {
-        println!("\nServing on {endpoint} (documentation: {endpoint}/docs). Stop with Ctrl-C.");
+        say!("\nServing on {endpoint} (documentation: {endpoint}/docs). Stop with Ctrl-C.");
         stop().await;
     }
     let _ = halt.send(());
@@ -92,9 +93,9 @@ async fn show(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
 async fn tour(endpoint: &str, key: &str) -> Result<(), Failure> {
     let client = AgentSight::builder().api_key(key).endpoint(endpoint).build().map_err(explain)?;
     let conversation: Conversation = client.fetch_conversation(SEED).await.map_err(explain)?;
-    println!("{}", to_json(&conversation, true)?);
+    say!("{}", to_json(&conversation, true)?);
     let program = std::env::current_exe().map_or_else(|_| "agentsight".to_owned(), |path| path.display().to_string());
-    println!(
+    say!(
         "
 That was fetch_conversation(\"{SEED}\"), {} messages whole with one call. The same from your side:
 

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod answers;
 mod blobs;
 #[path = "../../../../xtask/src/cluster.rs"]
 mod cluster;

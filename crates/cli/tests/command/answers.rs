@@ -1,0 +1,36 @@
+//! Standard output: a reader that has seen enough, and a place that takes no more.
+
+use std::process::Stdio;
+
+use crate::program::Folder;
+
+const ANSWERS: [&str; 3] = ["prices list", "prices export", "key list"];
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = Folder::new();
+    folder.key();
+    for line in ANSWERS {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+
+        let ended = folder.command(line).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+
+        assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""), "{line}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let folder = Folder::new();
+    folder.key();
+    for line in ANSWERS {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+
+        let ended = folder.command(line).stdout(full).stderr(Stdio::piped()).output().unwrap();
+
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{line}: {said}");
+        assert!(said.starts_with("agentsight: the answer cannot be written: "), "{line}: {said}");
+    }
+}
