@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ingest::POOL;
 use super::{Bench, read_back};
-use crate::dataset::{Conversation, Dataset};
+use crate::dataset::{Action, Conversation, Dataset};
 use crate::error::{Context, Result};
 use crate::http::write_post;
 use crate::load::{self, Measured, Source};
@@ -78,7 +78,7 @@ impl Door {
             })
             .collect();
         for (at, action) in conversation.actions.iter().enumerate() {
-            spans.push(self.tool(at, action.at_us, action.name, &action.query, &action.response));
+            spans.push(self.tool(at, action));
         }
         let begun = conversation.messages.first().map_or(0, |message| message.at_us);
         spans.push(self.span(
@@ -115,16 +115,19 @@ impl Door {
         }
     }
 
-    fn tool(self, at: usize, at_us: i64, name: &str, query: &str, response: &str) -> Value {
-        let arguments = json!({ "query": query }).to_string();
+    fn tool(self, at: usize, action: &Action) -> Value {
+        let Action { name, response, .. } = action;
+        let arguments = json!({ "query": action.query }).to_string();
         let attributes = match self {
             Self::Ingest => {
-                json!({ "agentsight.tool.name": name, "agentsight.tool.arguments": arguments, "agentsight.tool.result": response })
+                // Within the exchange that it comes after.
+                json!({ "agentsight.turn.id": span_id(action.after as usize / 2), "agentsight.tool.name": name,
+                    "agentsight.tool.arguments": arguments, "agentsight.tool.response": response })
             }
             Self::Traces => json!({ "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name,
                 "gen_ai.tool.call.arguments": arguments, "gen_ai.tool.call.result": response }),
         };
-        self.span(0xe0 + at, at_us, 200_000, name, "tool", &attributes, &json!([]))
+        self.span(0xe0 + at, action.at_us, 200_000, name, "tool", &attributes, &json!([]))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a span")]
@@ -138,7 +141,7 @@ impl Door {
         attributes: &Value,
         events: &Value,
     ) -> Value {
-        let (trace, id) = (format!("{:0>20}{NUMBER}", "5e"), format!("{at:04x}{NUMBER}"));
+        let (trace, id) = (format!("{:0>20}{NUMBER}", "5e"), span_id(at));
         match self {
             Self::Ingest => {
                 json!({ "span_id": id, "trace_id": trace, "kind": kind, "name": name, "started_at": iso(at_us),
@@ -153,6 +156,11 @@ impl Door {
             }
         }
     }
+}
+
+/// Never of zeros alone, which stand for no span.
+fn span_id(at: usize) -> String {
+    format!("{:04x}{NUMBER}", at + 1)
 }
 
 fn attribute(key: &str, value: &Value) -> Value {
