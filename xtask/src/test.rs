@@ -140,7 +140,7 @@ impl Step {
             Self::Postgres => {
                 let server = postgres::start()?;
                 run_command(
-                    cargo("test --package agentsight-server --test http --locked")
+                    cargo("test --workspace --locked --test http")
                         .env("AGENTSIGHT_TEST_ENGINE", "postgres")
                         .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
                 )
@@ -154,11 +154,9 @@ impl Step {
                 let server = postgres::start()?;
                 run_command(
                     // One after the other: each has servers of its own, and they take the machine's time.
-                    cargo(
-                        "test --package agentsight-cli --test command --locked nodes:: -- --ignored --test-threads=1",
-                    )
-                    .args(runner)
-                    .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                    cargo("test --workspace --locked --test command nodes:: -- --ignored --test-threads=1")
+                        .args(runner)
+                        .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
                 )
             }
         }
@@ -205,8 +203,14 @@ fn plan(only: &[Step], skip: &[Step]) -> Vec<Step> {
     Step::value_variants().iter().copied().filter(|step| wanted(step) && !skip.contains(step)).collect()
 }
 
+/// Builds the server binary, which the tests of the command need. A part of the workspace by itself would have other
+/// features, and be compiled once more.
+fn build_binary() -> Result<()> {
+    run_command(&mut cargo("test --workspace --locked --no-run --test command"))
+}
+
 fn sdk(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    build_binary()?;
     let programs = SDK.programs()?;
     let suite = || -> Result<Command> {
         let mut suite = command(programs.join("python"));
@@ -232,7 +236,7 @@ fn sdk(runner: &[OsString]) -> Result<()> {
 }
 
 fn spans(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    build_binary()?;
     let older = SDK.programs()?;
     let programs = SPANS.programs()?;
     let suite = || -> Result<Command> {
@@ -288,7 +292,7 @@ fn wheel(runner: &[OsString]) -> Result<()> {
 }
 
 fn otel(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    build_binary()?;
     let programs = OTEL.programs()?;
     let node = node::packages("otel-node", "tests/otel/node")?;
     run_command(
@@ -301,7 +305,7 @@ fn otel(runner: &[OsString]) -> Result<()> {
 }
 
 fn openapi(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
+    build_binary()?;
     let programs = OPENAPI.programs()?;
     run_command(
         command(programs.join("python"))
