@@ -34,12 +34,15 @@ impl From<PyErr> for Trouble {
     }
 }
 
+/// Names of fields that are remembered: a multiple of those that the API has. Two at one place cost time and nothing else.
+const NAMES: usize = 256;
+
 type Result<T> = std::result::Result<T, Trouble>;
 
 /// Reads one JSON value and nothing after it.
 pub(crate) fn read(py: Python<'_>, bytes: &[u8]) -> Result<Py<PyAny>> {
     let text = std::str::from_utf8(bytes).map_err(|e| Trouble::Syntax("UTF-8", e.valid_up_to()))?;
-    let mut reader = Reader { py, text, at: 0 };
+    let mut reader = Reader { py, text, at: 0, names: Names::new() };
     let value = reader.value(0)?;
     reader.space();
     if reader.at == text.len() { Ok(value.unbind()) } else { Err(reader.expected("the end")) }
@@ -49,6 +52,7 @@ struct Reader<'py, 'a> {
     py: Python<'py>,
     text: &'a str,
     at: usize,
+    names: Names<'py, 'a>,
 }
 
 impl<'py, 'a> Reader<'py, 'a> {
@@ -138,13 +142,16 @@ impl<'py, 'a> Reader<'py, 'a> {
         }
         loop {
             self.space();
-            // Names of fields are few and come again and again.
-            let name = match self.string()? {
-                Text::Plain(text) => PyString::intern(self.py, text),
-                Text::Made(text) => PyString::new(self.py, &text),
-            };
+            let name = self.string()?;
             self.take(b':', "a colon")?;
-            object.set_item(name, self.value(depth + 1)?)?;
+            let value = self.value(depth + 1)?;
+            match name {
+                Text::Plain(text) => {
+                    let name = self.names.of(self.py, text);
+                    object.set_item(name, value)?;
+                }
+                Text::Made(text) => object.set_item(text, value)?,
+            }
             if !self.goes_on(b'}')? {
                 return Ok(object.into_any());
             }
@@ -241,6 +248,33 @@ impl<'py, 'a> Reader<'py, 'a> {
         };
         self.at += length;
         Ok(value)
+    }
+}
+
+/// Names of fields as Python has them: they come again and again, and making one costs more than finding it.
+///
+/// They live as long as what they name. Interned they would cost more, and Python may keep those for ever: an answer
+/// has names that users chose.
+struct Names<'py, 'a>([Option<(&'a str, Bound<'py, PyString>)>; NAMES]);
+
+impl<'py, 'a> Names<'py, 'a> {
+    fn new() -> Self {
+        Self([const { None }; NAMES])
+    }
+
+    fn of(&mut self, py: Python<'py>, name: &'a str) -> Bound<'py, PyString> {
+        let Some(place) = self.0.get_mut(Self::place(name)) else { return PyString::new(py, name) };
+        match place {
+            Some((known, string)) if *known == name => string.clone(),
+            place => place.insert((name, PyString::new(py, name))).1.clone(),
+        }
+    }
+
+    /// Its length and three of its letters tell nearly all of the API's names apart.
+    fn place(name: &str) -> usize {
+        let letter = |at: usize| name.as_bytes().get(at).copied().map_or(0, usize::from);
+        let length = name.len();
+        (length * 7 + letter(0) * 3 + letter(length / 2) * 31 + letter(length.saturating_sub(1)) * 31) % NAMES
     }
 }
 

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple, TypeVar, Union
 from urllib.parse import urlencode
 
@@ -64,7 +65,7 @@ def encode(data: Any) -> bytes:
     """
     try:
         return json.dumps(data, cls=AgentSightJSONEncoder, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidConversationDataException(f"The data cannot be written as JSON: {error}") from error
 
 
@@ -87,6 +88,9 @@ def run(transport: Transport, plan: Plan[T]) -> T:
     except StopIteration as ended:
         result: T = ended.value
         return result
+    finally:
+        # A plan that was left in the middle tidies up now, and not when its traceback is forgotten.
+        plan.close()
 
 
 async def arun(transport: Transport, plan: Plan[T]) -> T:
@@ -102,6 +106,8 @@ async def arun(transport: Transport, plan: Plan[T]) -> T:
     except StopIteration as ended:
         result: T = ended.value
         return result
+    finally:
+        plan.close()
 
 
 async def _send(transport: Transport, calls: List[Call]) -> List[Answer]:
@@ -114,7 +120,7 @@ async def _send(transport: Transport, calls: List[Call]) -> List[Answer]:
 
     def done(answers: List[Answer]) -> None:
         # The loop may have been closed; then nobody waits.
-        if not loop.is_closed():
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, answers)
 
     transport.start_many(calls, done)
@@ -222,15 +228,33 @@ def _opened(config: Config, local: Optional[Tuple[str, str]]) -> Transport:
     )
 
 
+_paused: List[Transport] = []
+"""While this process forks."""
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    _paused.extend(_open.values())
+    for transport in _paused:
+        transport.pause()
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().go_on()
+    _opening.release()
+
+
 def _forked() -> None:
     global generation, _opening
     generation += 1
     _opening = threading.Lock()
+    _paused.clear()
     _open.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
 
 
 def form(fields: Iterable[Tuple[str, str]], files: Iterable[Tuple[str, str, str, bytes]], boundary: str) -> bytes:

@@ -174,7 +174,11 @@ class AgentSightAPI(Client):
             NotFoundException: the file is gone.
         """
         parts = urlsplit(file_url)
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        path = parts.path
+        if self.config.in_process is None:
+            # Paths are sent below the endpoint's own.
+            path = path.removeprefix(urlsplit(self.config.endpoint).path.rstrip("/"))
+        path = f"{path}?{parts.query}" if parts.query else path
         try:
             status, data = self._door().download(path)
         except NoAnswer as error:

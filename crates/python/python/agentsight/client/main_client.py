@@ -19,6 +19,7 @@ from agentsight.exceptions import (
     InvalidConversationDataException,
     InvalidQuestionDataException,
     NoDataToSendException,
+    SpoolException,
 )
 from agentsight.helpers import generate_conversation_id
 from agentsight.logging import logger
@@ -533,10 +534,13 @@ class ConversationTracker(Client):
         return waiting
 
     def _keep(self, conversation: str, late: List[Entry]) -> None:
-        if self._spool is not None:
-            for entry in late:
-                self._spool.keep(entry)
-            return
+        while late and self._spool is not None:
+            try:
+                self._spool.keep(late[0])
+            except SpoolException as error:
+                logger.error("%s; %s items wait in memory instead", error, len(late))
+                break
+            late = late[1:]
         if late:
             with self._lock:
                 self._kept.setdefault(conversation, []).extend(late)
