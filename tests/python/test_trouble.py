@@ -2,13 +2,11 @@
 
 import asyncio
 import copy
-import json
 import multiprocessing
 import os
 import pickle
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +14,7 @@ import threading
 import pytest
 
 import agentsight
-from agentsight import AgentSightAPI, ConversationTracker
+from agentsight import AgentSightAPI
 from agentsight.exceptions import (
     CannotOpenException,
     ConversationApiException,
@@ -24,6 +22,7 @@ from agentsight.exceptions import (
     InvalidApiKeyException,
     InvalidConversationDataException,
     NoApiKeyException,
+    NotFoundException,
 )
 from conftest import NOBODY, Clients, run_python
 from server import _free_port
@@ -39,6 +38,39 @@ def test_a_folder_of_any_name_is_opened_by_its_address(tmp_path):
     Clients(endpoint=folder.as_uri()).say("named", "hello")
 
     assert (folder / "agentsight.db").exists()
+
+
+@posix
+def test_a_store_that_another_program_locks_is_read_and_keeps_what_it_cannot_write(tmp_path):
+    clients = Clients(endpoint=f"file://{tmp_path}/store")
+    clients.say("locked", "one")
+    hold = (
+        "import sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('begin immediate'); print('locked', flush=True); sys.stdin.read(); database.rollback()"
+    )
+    # A process of its own: locks on files do not stand between threads of one process.
+    command = [sys.executable, "-c", hold, tmp_path / "store" / "agentsight.db"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        assert clients.texts("locked") == ["one"]
+        clients.tracker.track_human_message("two")
+        opened = []
+        opening = threading.Thread(
+            target=lambda: opened.append(
+                pytest.raises(CannotOpenException, Clients(endpoint=f"file://{tmp_path}/store?agent=new").api.fetch_conversation, 1)
+            )
+        )
+        opening.start()
+        sent = clients.tracker.send_tracked_data()
+        opening.join()
+        holder.stdin.close()
+
+    assert [(item["success"], item["kept"], item["error"]) for item in sent["items"]] == [
+        (False, True, "API error for question (503): The database is not available, try again later."),
+    ]
+    assert str(opened[0].value).endswith("the database is not available: it is locked by another program")
+    assert clients.tracker.send_tracked_data()["summary"]["errors"] == 0
+    assert clients.texts("locked") == ["one", "two"]
 
 
 @posix
@@ -243,10 +275,10 @@ def test_a_send_that_was_cancelled_can_be_sent_at_once(server, key):
                 await sending
             connection.close()
         clients.tracker.configure(endpoint=server.endpoint)
-        await clients.tracker.asend_tracked_data()
-        return clients.texts("cancelled")
+        return await clients.tracker.asend_tracked_data()
 
-    assert asyncio.run(play()) == ["hello"]
+    assert asyncio.run(play())["summary"]["errors"] == 0
+    assert Clients(endpoint=server.endpoint, api_key=key).texts("cancelled") == ["hello"]
 
 
 def test_a_program_ends_quietly_whatever_is_still_going_on(tmp_path):
@@ -287,7 +319,103 @@ def test_many_tasks_and_threads_share_a_client(clients):
     assert seen == [["hello"]] * 80 and {len(one["messages"]) for one in awaited} == {1}
 
 
+# ── Servers ──
+
+
+def said(status, body, length=None):
+    """An answer that ends its connection."""
+    head = f"HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: {len(body) if length is None else length}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "text"),
+    [
+        (b"", ConversationNetworkException, "no answer from http://127.0.0.1:"),
+        (b"SSH-2.0-OpenSSH\r\n", ConversationNetworkException, "no answer from http://127.0.0.1:"),
+        (said(200, b"{", length=99), ConversationNetworkException, "no answer from http://127.0.0.1:"),
+        (said(200, b"<html>"), ConversationNetworkException, "no AgentSight server"),
+        (said(200, b"[]"), ConversationApiException, "no AgentSight server"),
+        (said(301, b""), ConversationApiException, "redirects"),
+        (said(502, b"<html>\nbad\n"), ConversationApiException, "(502): <html> bad"),
+    ],
+)
+def test_an_answer_that_is_none_of_ours_is_one_sentence(answer, error, text):
+    with Speaker(answer) as speaker:
+        clients = Clients(endpoint=speaker.endpoint, api_key=NOBODY, retries=0)
+        for fetch in (lambda: clients.api.fetch_conversation("name"), clients.api.fetch_conversations):
+            with pytest.raises(error) as caught:
+                fetch()
+            assert text in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_a_gateway_answers_for_the_server_is_not_taken_for_stored(server, key):
+    with Speaker(said(200, b"<html>")) as speaker:
+        clients = Clients(endpoint=speaker.endpoint, api_key=key, retries=0)
+        assert [item["kept"] for item in clients.say("gateway", "hello")["items"]] == [True, True]
+    clients.tracker.configure(endpoint=server.endpoint)
+
+    assert clients.tracker.send_tracked_data()["summary"]["errors"] == 0
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_slash_at_the_end_of_an_address_changes_nothing(server, key, end):
+    clients = Clients(endpoint=server.endpoint + end, api_key=key)
+    clients.say("slash", "hello")
+
+    assert clients.texts("slash") == ["hello"]
+
+
+class Speaker:
+    """A server that says the same to everybody and hangs up."""
+
+    def __init__(self, answer):
+        self.answer, self.socket = answer, socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.speak, daemon=True)
+        self.thread.start()
+        return self
+
+    def speak(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(self.answer)
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()
+
+
 # ── Data ──
+
+
+def test_an_id_of_nothing_but_nul_finds_nothing(clients):
+    clients.say("some", "hello")
+    with pytest.raises(NotFoundException):
+        clients.api.fetch_conversation("\0")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda tracker: tracker.track_action(5), "Action name must be a string, got int"),
+        (lambda tracker: tracker.track_button("e", b"l", "v"), "Button label must be a string, got bytes"),
+        (lambda tracker: tracker.track_token_usage(1, "many"), "Token counts must be whole numbers"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name_and_nothing_is_kept(tmp_path, call, said):
+    tracker = Clients(endpoint=f"file://{tmp_path}/store").tracker
+    with pytest.raises(InvalidConversationDataException, match=said):
+        call(tracker)
+    assert tracker.get_tracked_data_summary()["items"] == [] and not any(tracker.get_token_usage().values())
 
 
 def test_metadata_without_a_form_in_json_is_refused_by_name_and_nothing_is_sent(clients):

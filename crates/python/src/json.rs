@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
 
@@ -36,23 +37,25 @@ impl From<PyErr> for Trouble {
 
 /// Names of fields that are remembered: a multiple of those that the API has. Two at one place cost time and nothing else.
 const NAMES: usize = 256;
+/// Longer names are not remembered.
+const NAME_BYTES: usize = 64;
 
 type Result<T> = std::result::Result<T, Trouble>;
 
 /// Reads one JSON value and nothing after it.
 pub(crate) fn read(py: Python<'_>, bytes: &[u8]) -> Result<Py<PyAny>> {
     let text = std::str::from_utf8(bytes).map_err(|e| Trouble::Syntax("UTF-8", e.valid_up_to()))?;
-    let mut reader = Reader { py, text, at: 0, names: Names::new() };
-    let value = reader.value(0)?;
-    reader.space();
-    if reader.at == text.len() { Ok(value.unbind()) } else { Err(reader.expected("the end")) }
+    let mut reader = Reader { py, text, at: 0, names: Names::take() };
+    let value = reader.whole();
+    reader.names.rest();
+    value.map(Bound::unbind)
 }
 
 struct Reader<'py, 'a> {
     py: Python<'py>,
     text: &'a str,
     at: usize,
-    names: Names<'py, 'a>,
+    names: Box<Names>,
 }
 
 impl<'py, 'a> Reader<'py, 'a> {
@@ -98,6 +101,13 @@ impl<'py, 'a> Reader<'py, 'a> {
             }
             _ => Err(self.expected("a comma or the end of a list")),
         }
+    }
+
+    /// One value and nothing after it.
+    fn whole(&mut self) -> Result<Bound<'py, PyAny>> {
+        let value = self.value(0)?;
+        self.space();
+        if self.at == self.text.len() { Ok(value) } else { Err(self.expected("the end")) }
     }
 
     fn value(&mut self, depth: usize) -> Result<Bound<'py, PyAny>> {
@@ -253,20 +263,33 @@ impl<'py, 'a> Reader<'py, 'a> {
 
 /// Names of fields as Python has them: they come again and again, and making one costs more than finding it.
 ///
-/// They live as long as what they name. Interned they would cost more, and Python may keep those for ever: an answer
-/// has names that users chose.
-struct Names<'py, 'a>([Option<(&'a str, Bound<'py, PyString>)>; NAMES]);
+/// Interned they would cost more, and Python may keep those for ever: an answer has names that users chose.
+struct Names([Option<(Box<str>, Py<PyString>)>; NAMES]);
 
-impl<'py, 'a> Names<'py, 'a> {
-    fn new() -> Self {
-        Self([const { None }; NAMES])
+/// The names of the last answer, for the next one; taken out while they are in use.
+static NAMES_AT_REST: Mutex<Option<Box<Names>>> = Mutex::new(None);
+
+impl Names {
+    fn take() -> Box<Self> {
+        let rested = NAMES_AT_REST.lock().take();
+        rested.unwrap_or_else(|| Box::new(Self([const { None }; NAMES])))
     }
 
-    fn of(&mut self, py: Python<'py>, name: &'a str) -> Bound<'py, PyString> {
-        let Some(place) = self.0.get_mut(Self::place(name)) else { return PyString::new(py, name) };
-        match place {
-            Some((known, string)) if *known == name => string.clone(),
-            place => place.insert((name, PyString::new(py, name))).1.clone(),
+    fn rest(self: Box<Self>) {
+        // What was there is dropped after the lock: Python may run anything then.
+        let before = NAMES_AT_REST.lock().replace(self);
+        drop(before);
+    }
+
+    fn of<'py>(&mut self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+        match self.0.get_mut(Self::place(name)) {
+            Some(Some((known, string))) if **known == *name => string.bind(py).clone(),
+            Some(place) if name.len() <= NAME_BYTES => {
+                let string = PyString::new(py, name);
+                *place = Some((name.into(), string.clone().unbind()));
+                string
+            }
+            _ => PyString::new(py, name),
         }
     }
 

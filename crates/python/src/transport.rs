@@ -138,7 +138,7 @@ impl Transport {
         patience: u32,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let outcome = self.run(py, ask(self.door.clone(), (method, path, content_type, body, patience)))?;
-        answered(py, outcome)
+        answered(py, outcome)?.map_err(NoAnswer::new_err)
     }
 
     /// Sends one request and gives `(status, bytes)`. Raises `NoAnswer`.
@@ -275,23 +275,31 @@ async fn ask(door: Door, (method, path, content_type, body, patience): Given) ->
     }
 }
 
-fn answered(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyTuple>> {
-    let (status, body) = outcome.map_err(NoAnswer::new_err)?;
+/// An answer as Python has it, or why there was none.
+fn answered(py: Python<'_>, outcome: Outcome) -> PyResult<Result<Bound<'_, PyTuple>, String>> {
+    let (status, body) = match outcome {
+        Ok(answer) => answer,
+        Err(why) => return Ok(Err(why)),
+    };
     if body.is_empty() {
-        return (status, py.None(), py.None()).into_pyobject(py);
+        return (status, py.None(), py.None()).into_pyobject(py).map(Ok);
     }
     match json::read(py, &body) {
-        Ok(value) => (status, value, py.None()).into_pyobject(py),
+        Ok(value) => (status, value, py.None()).into_pyobject(py).map(Ok),
         Err(json::Trouble::Python(error)) => Err(error),
-        Err(json::Trouble::Syntax(..)) => (status, py.None(), String::from_utf8_lossy(&body)).into_pyobject(py),
+        // A gateway's page is no success: nothing was stored or found.
+        Err(json::Trouble::Syntax(..)) if (200..300).contains(&status) => {
+            Ok(Err(format!("what answered with {status} sent no JSON, so it is no AgentSight server")))
+        }
+        Err(json::Trouble::Syntax(..)) => (status, py.None(), String::from_utf8_lossy(&body)).into_pyobject(py).map(Ok),
     }
 }
 
 fn all_answered(py: Python<'_>, outcomes: Vec<Outcome>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for outcome in outcomes {
-        match outcome {
-            Ok(answer) => list.append(answered(py, Ok(answer))?)?,
+        match answered(py, outcome)? {
+            Ok(answer) => list.append(answer)?,
             Err(why) => list.append(why)?,
         }
     }

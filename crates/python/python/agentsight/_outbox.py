@@ -248,7 +248,7 @@ class Spool:
             if isinstance(answer, str) or is_away(answer):
                 return ""
             if answer[0] >= 300:
-                return f"{answer[0]}: {reason(answer[1], answer[2])}"
+                return f"{answer[0]}: {reason(answer)}"
             entry.stored(answer[1])
         call = entry.upload()
         if call is not None:
@@ -258,7 +258,7 @@ class Spool:
                 self.keep(entry)
                 return ""
             if answer[0] >= 300:
-                return f"{answer[0]}: {reason(answer[1], answer[2])}"
+                return f"{answer[0]}: {reason(answer)}"
         return None
 
     def _remove(self, path: Path) -> None:

@@ -140,7 +140,7 @@ def read(answer: Answer) -> Any:
     """
     if isinstance(answer, str):
         raise ConversationNetworkException(f"Network error: {answer}")
-    status, value, text = answer
+    status, value, _ = answer
     if status < 300:
         return {} if value is None else value
     detail = value.get("detail") if isinstance(value, dict) else None
@@ -152,7 +152,7 @@ def read(answer: Answer) -> Any:
         raise ForbiddenException(
             str(detail) if detail else "Access forbidden - not authorized to access this resource"
         )
-    raise ConversationApiException(f"API error ({status}): {reason(value, text)}", status, value if value else {})
+    raise ConversationApiException(f"API error ({status}): {reason(answer)}", status, value if value else {})
 
 
 def tracked(kind: str, answer: Answer) -> Any:
@@ -164,10 +164,10 @@ def tracked(kind: str, answer: Answer) -> Any:
     """
     if isinstance(answer, str):
         raise ConversationNetworkException(f"Network error for {kind}: {answer}")
-    status, value, text = answer
+    status, value, _ = answer
     if status < 300:
         return {} if value is None else value
-    said = reason(value, text)
+    said = reason(answer)
     raise ConversationApiException(f"API error for {kind} ({status}): {said}", status, value if value else {})
 
 
@@ -176,13 +176,16 @@ def is_away(answer: Answer) -> bool:
     return isinstance(answer, str) or answer[0] == 429 or answer[0] >= 500
 
 
-def reason(value: Any, text: Optional[str]) -> str:
+def reason(answer: Tuple[int, Any, Optional[str]]) -> str:
     """What a refusal says, in one line."""
+    status, value, text = answer
+    if 300 <= status < 400:
+        return "the endpoint redirects; name the address that it leads to"
     if isinstance(value, dict) and value:
         if "detail" in value:
             return str(value["detail"])
         return "; ".join(f"{field}: {_joined(errors)}" for field, errors in value.items())
-    return str(value) if value else text or "Unknown error"
+    return str(value) if value else " ".join((text or "Unknown error").split())
 
 
 def _joined(errors: Any) -> str:
@@ -215,7 +218,7 @@ def transport_for(config: Config) -> Transport:
             try:
                 known = _opened(config, local)
             except CannotOpen as error:
-                raise CannotOpenException(f"{config.endpoint}: {error}") from None
+                raise CannotOpenException(f"{config.endpoint}: {error}" if local else str(error)) from None
             _open[key] = known
         return known
 
