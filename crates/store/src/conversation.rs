@@ -1,15 +1,13 @@
 //! Conversations: their rows, and assembling them whole.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
 use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId, MessageId};
-use agentsight_model::price::Book;
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::Target;
 
-use crate::engine::{Column, Param, Query, Reader, Row, Tx, damaged, params};
+use crate::engine::{Param, Query, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{own_feedback, own_feedback_columns};
 use crate::message::{self, Message};
@@ -351,180 +349,8 @@ macro_rules! known_with_earlier_by {
 /// The conversation that an event goes to, and the message that the same event left there before.
 pub(crate) type Destination = (Known, Option<MessageId>);
 
-/// What a write will ask first: where its event goes.
-pub(crate) struct Errand {
-    pub(crate) agent: AgentId,
-    pub(crate) target: Target,
-    pub(crate) earlier: Earlier,
-}
-
-/// What the errands of a group found, asked all together before its writes run: on a server each would
-/// cost a round trip of its own. What the group has changed since is asked again.
-#[derive(Default)]
-pub(crate) struct Ahead {
-    found: HashMap<(AgentId, Target, Earlier), Option<Destination>>,
-    changed: HashSet<(AgentId, ConversationId)>,
-    made: HashSet<(AgentId, String)>,
-    /// The book that this group prices with.
-    book: Option<Arc<Book>>,
-}
-
-impl Ahead {
-    /// The book, where the group has asked for it.
-    pub(crate) fn book(&self) -> Option<Arc<Book>> {
-        self.book.clone()
-    }
-
-    /// The group has asked for the book.
-    pub(crate) fn keep_book(&mut self, book: Arc<Book>) {
-        self.book = Some(book);
-    }
-
-    /// The group has changed the book.
-    pub(crate) fn forget_book(&mut self) {
-        self.book = None;
-    }
-
-    /// The group has written to a conversation.
-    pub(crate) fn note_changed(&mut self, agent: AgentId, id: ConversationId) {
-        self.changed.insert((agent, id));
-    }
-
-    /// The group has made a conversation.
-    pub(crate) fn note_made(&mut self, agent: AgentId, name: &str) {
-        self.made.insert((agent, name.to_owned()));
-    }
-
-    /// What was found, where that still holds; nothing where it was not asked, or may have changed.
-    fn take(&mut self, agent: AgentId, target: &Target, earlier: &Earlier) -> Option<Option<Destination>> {
-        if self.found.is_empty() {
-            return None;
-        }
-        let found = self.found.remove(&(agent, target.clone(), *earlier))?;
-        let changed = match (&found, &target.name) {
-            (Some((known, _)), _) => self.changed.contains(&(agent, known.id)),
-            // An integer that leads nowhere leaves the name to be asked for.
-            (None, Some(name)) => target.id.is_some() || self.made.contains(&(agent, name.clone())),
-            (None, None) => false,
-        };
-        (!changed).then_some(found)
-    }
-}
-
-/// The destinations of many events by one key of their conversations: which event it is, then as
-/// [`known_with_earlier_by`] answers.
-macro_rules! known_of_many_by {
-    ($column:literal) => {
-        concat!(
-            "select e.at, c.id, c.conversation_id, c.environment_id, c.started_at, c.ended_at, c.unindexed_since,
-                (select m.id from messages m where m.agent_id = e.agent and m.conversation = c.id and m.timestamp = e.timestamp
-                    and m.receipt = e.receipt and m.received_at >= e.since order by m.id limit 1)
-             from unnest(?1, ?2, ?3, ?4, ?5, ?6) e (agent, key, at, timestamp, receipt, since)
-             join conversations c on c.agent_id = e.agent and c.",
-            $column,
-            " = e.key"
-        )
-    };
-}
-
-/// Every node locks in the same order, so that none waits for another that waits for it.
-macro_rules! lock_many_by {
-    ($column:literal) => {
-        concat!(
-            "select c.id from unnest(?1, ?2) e (agent, key) join conversations c on c.agent_id = e.agent and c.",
-            $column,
-            " = e.key order by c.agent_id, c.id"
-        )
-    };
-}
-
-/// Errands by one key of their conversations, as columns.
-struct Asked {
-    lock: &'static str,
-    find: &'static str,
-    agents: Vec<Option<i64>>,
-    keys: Column,
-    places: Vec<Option<i64>>,
-    timestamps: Vec<Option<i64>>,
-    receipts: Vec<Option<i64>>,
-    since: Vec<Option<i64>>,
-}
-
-impl Asked {
-    fn new(lock: &'static str, find: &'static str, keys: Column) -> Self {
-        let [agents, places, timestamps, receipts, since] = Default::default();
-        Self { lock, find, agents, keys, places, timestamps, receipts, since }
-    }
-
-    fn push(&mut self, at: usize, agent: AgentId, earlier: &Earlier) {
-        self.agents.push(Some(agent.0));
-        self.places.push(i64::try_from(at).ok());
-        self.timestamps.push(Some(earlier.timestamp.0));
-        self.receipts.push(earlier.receipt);
-        self.since.push(Some(earlier.since.0));
-    }
-
-    /// The columns in the order in which the statements name them.
-    fn into_columns(self) -> (&'static str, &'static str, [Column; 6]) {
-        let Self { lock, find, agents, keys, places, timestamps, receipts, since } = self;
-        let [agents, places, timestamps, receipts, since] =
-            [agents, places, timestamps, receipts, since].map(Column::Ints);
-        (lock, find, [agents, keys, places, timestamps, receipts, since])
-    }
-}
-
-/// Asks for the destinations of a group of events together, and keeps other nodes from them. Only a server is asked.
-pub(crate) fn look_ahead<'l>(tx: &Tx<'_>, errands: impl Iterator<Item = &'l Errand>) -> Result<()> {
-    let errands: Vec<&Errand> = errands.collect();
-    let mut by_id =
-        Asked::new(lock_many_by!("id"), known_of_many_by!("id"), Column::Ints(Vec::with_capacity(errands.len())));
-    let mut by_name = Asked::new(
-        lock_many_by!("conversation_id"),
-        known_of_many_by!("conversation_id"),
-        Column::Texts(Vec::with_capacity(errands.len())),
-    );
-    for (at, errand) in errands.iter().enumerate() {
-        let asked = match (errand.target.id, &errand.target.name) {
-            (Some(id), _) => {
-                by_id.keys.push(&id.into())?;
-                &mut by_id
-            }
-            (None, Some(name)) => {
-                by_name.keys.push(&name.into())?;
-                &mut by_name
-            }
-            (None, None) => continue,
-        };
-        asked.push(at, errand.agent, &errand.earlier);
-    }
-    let asked: Vec<_> =
-        [by_id, by_name].into_iter().filter(|asked| !asked.agents.is_empty()).map(Asked::into_columns).collect();
-    for (lock, _, [agents, keys, ..]) in &asked {
-        tx.lock(lock, &[Param::Column(agents), Param::Column(keys)])?;
-    }
-    let params: Vec<_> = asked.iter().map(|(_, _, columns)| columns.each_ref().map(Param::Column)).collect();
-    let queries: Vec<Query<'_>> =
-        asked.iter().zip(&params).map(|((_, find, _), params)| Query { sql: find, params }).collect();
-    let mut found: Vec<Option<Destination>> = errands.iter().map(|_| None).collect();
-    tx.each_of(&queries, &mut |_, row| {
-        let at = usize::try_from(row.int(0)?).map_err(|_| damaged(0))?;
-        if let Some(found) = found.get_mut(at) {
-            *found = Some(destination(row, 1)?);
-        }
-        Ok(())
-    })?;
-    let named = |errand: &Errand| errand.target.id.is_some() || errand.target.name.is_some();
-    let found = errands
-        .iter()
-        .zip(found)
-        .filter(|(errand, _)| named(errand))
-        .map(|(errand, found)| ((errand.agent, errand.target.clone(), errand.earlier), found));
-    tx.ahead().found = found.collect();
-    Ok(())
-}
-
 /// From [`known_with_earlier_by`], whose columns begin at `from`.
-fn destination(row: &Row<'_>, from: usize) -> Result<Destination> {
+pub(crate) fn destination(row: &Row<'_>, from: usize) -> Result<Destination> {
     Ok((known(row, from)?, row.opt_int(from + 6)?.map(MessageId)))
 }
 

@@ -21,7 +21,7 @@ pub use postgres::DatabaseUrl;
 pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error};
 
 use crate::StoreConfig;
-use crate::conversation::{Ahead, Errand};
+use crate::ahead::{Ahead, Errand};
 use crate::error::{Error, Result};
 
 /// A parameter of a statement.
