@@ -41,6 +41,24 @@ def test_a_folder_of_any_name_is_opened_by_its_address(tmp_path):
 
 
 @posix
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path):
+    folder = tmp_path / "foreign"
+    folder.mkdir(mode=0o500)
+    script = (
+        "import os, sys\n"
+        "from agentsight import AgentSightAPI\n"
+        "api = AgentSightAPI.separate(endpoint=sys.argv[1])\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "try: api.fetch_conversation(1)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    said = run_python(script, folder.as_uri())
+
+    assert said.startswith("CannotOpenException ") and said.count("\n") == 1
+    assert f"data folder {folder} cannot be written: Permission denied" in said
+
+
+@posix
 def test_a_store_that_another_program_locks_is_read_and_keeps_what_it_cannot_write(tmp_path):
     clients = Clients(endpoint=f"file://{tmp_path}/store")
     clients.say("locked", "one")
