@@ -5,6 +5,7 @@ drives a plan on this thread, ``arun`` awaits it. A plan yields one :class:`Call
 """
 
 import asyncio
+import atexit
 import json
 import os
 import threading
@@ -28,6 +29,8 @@ from agentsight.helpers import AgentSightJSONEncoder
 
 T = TypeVar("T")
 JSON = "application/json"
+EXIT_PATIENCE_S = 1.0
+"""Seconds that the end of Python waits for answers to requests that were awaited."""
 
 
 class Call(NamedTuple):
@@ -122,9 +125,31 @@ async def _send(transport: Transport, calls: List[Call]) -> List[Answer]:
         # The loop may have been closed; then nobody waits.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, answers)
+        _count_deliveries(-1)
 
+    _count_deliveries(1)
     transport.start_many(calls, done)
     return await future
+
+
+_deliveries = 0
+"""Answers that a thread of the transport has yet to deliver."""
+_delivered = threading.Condition()
+
+
+def _count_deliveries(more: int) -> None:
+    global _deliveries
+    with _delivered:
+        _deliveries += more
+        if not _deliveries:
+            _delivered.notify_all()
+
+
+@atexit.register
+def _await_deliveries() -> None:
+    """A thread that comes with an answer while Python ends would end the process with it."""
+    with _delivered:
+        _delivered.wait_for(lambda: not _deliveries, EXIT_PATIENCE_S)
 
 
 # ── Answers ──
@@ -249,9 +274,9 @@ def _after_fork() -> None:
 
 
 def _forked() -> None:
-    global generation, _opening
+    global generation, _opening, _deliveries, _delivered
     generation += 1
-    _opening = threading.Lock()
+    _opening, _delivered, _deliveries = threading.Lock(), threading.Condition(), 0
     _paused.clear()
     _open.clear()
 
