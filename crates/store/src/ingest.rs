@@ -69,6 +69,7 @@ impl Store {
         const EARLIER: &str = "select c.conversation_id from spans s join conversations c on c.agent_id = s.agent_id and c.id = s.conversation
             where s.agent_id = ?1 and s.trace_id = ?2 limit 1";
         let ids: Vec<String> = traces.iter().map(|trace| trace.trace_id.clone()).collect();
+        let name_environments = traces.iter().any(|trace| trace.fields.environment.is_some());
         let read = move |reader: &Reader<'_>| {
             let asked: Vec<[Param<'_>; 2]> = ids.iter().map(|id| [agent.into(), Param::Text(id)]).collect();
             let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: EARLIER, params }).collect();
@@ -77,8 +78,8 @@ impl Store {
                 earlier.insert(at, row.string(0)?);
                 Ok(())
             })?;
-            let slugs = environments(reader, agent)?.into_iter().map(|environment| environment.slug).collect();
-            Ok((earlier, slugs))
+            let slugs = if name_environments { environments(reader, agent)? } else { Vec::new() };
+            Ok((earlier, slugs.into_iter().map(|environment| environment.slug).collect()))
         };
         let (mut earlier, slugs): (_, HashSet<String>) = self.engine.read_now(read).await?;
         let now = self.clock().now();

@@ -212,7 +212,7 @@ fn a_move_into_a_server_that_is_interrupted_or_killed_goes_on() {
     let mark = if schema.server.contains('?') { '&' } else { '?' };
     let target = format!("{}{mark}schema={}", schema.server, schema.name);
     // Each part of a table is a transaction of its own, so that its rows are seen as they come.
-    let is_there = || schema.run(&format!("select to_regclass('{}.messages') is not null", schema.name)) == ["t"];
+    let is_there = || schema.run("select to_regclass('messages') is not null") == ["t"];
     let copied = || if is_there() { schema.run("select count(*) from messages")[0].parse().unwrap_or(0) } else { 0 };
     let before = std::cell::Cell::new(0_u64);
     let has_begun = || copied() > before.get();
