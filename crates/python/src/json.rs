@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString};
 
@@ -34,21 +35,27 @@ impl From<PyErr> for Trouble {
     }
 }
 
+/// Names of fields that are remembered: a multiple of those that the API has. Two at one place cost time and nothing else.
+const NAMES: usize = 256;
+/// Longer names are not remembered.
+const NAME_BYTES: usize = 64;
+
 type Result<T> = std::result::Result<T, Trouble>;
 
 /// Reads one JSON value and nothing after it.
 pub(crate) fn read(py: Python<'_>, bytes: &[u8]) -> Result<Py<PyAny>> {
     let text = std::str::from_utf8(bytes).map_err(|e| Trouble::Syntax("UTF-8", e.valid_up_to()))?;
-    let mut reader = Reader { py, text, at: 0 };
-    let value = reader.value(0)?;
-    reader.space();
-    if reader.at == text.len() { Ok(value.unbind()) } else { Err(reader.expected("the end")) }
+    let mut reader = Reader { py, text, at: 0, names: Names::take() };
+    let value = reader.whole();
+    reader.names.rest();
+    value.map(Bound::unbind)
 }
 
 struct Reader<'py, 'a> {
     py: Python<'py>,
     text: &'a str,
     at: usize,
+    names: Box<Names>,
 }
 
 impl<'py, 'a> Reader<'py, 'a> {
@@ -96,6 +103,13 @@ impl<'py, 'a> Reader<'py, 'a> {
         }
     }
 
+    /// One value and nothing after it.
+    fn whole(&mut self) -> Result<Bound<'py, PyAny>> {
+        let value = self.value(0)?;
+        self.space();
+        if self.at == self.text.len() { Ok(value) } else { Err(self.expected("the end")) }
+    }
+
     fn value(&mut self, depth: usize) -> Result<Bound<'py, PyAny>> {
         if depth > DEPTH {
             return Err(self.expected("less depth"));
@@ -138,13 +152,16 @@ impl<'py, 'a> Reader<'py, 'a> {
         }
         loop {
             self.space();
-            // Names of fields are few and come again and again.
-            let name = match self.string()? {
-                Text::Plain(text) => PyString::intern(self.py, text),
-                Text::Made(text) => PyString::new(self.py, &text),
-            };
+            let name = self.string()?;
             self.take(b':', "a colon")?;
-            object.set_item(name, self.value(depth + 1)?)?;
+            let value = self.value(depth + 1)?;
+            match name {
+                Text::Plain(text) => {
+                    let name = self.names.of(self.py, text);
+                    object.set_item(name, value)?;
+                }
+                Text::Made(text) => object.set_item(text, value)?,
+            }
             if !self.goes_on(b'}')? {
                 return Ok(object.into_any());
             }
@@ -241,6 +258,46 @@ impl<'py, 'a> Reader<'py, 'a> {
         };
         self.at += length;
         Ok(value)
+    }
+}
+
+/// Names of fields as Python has them: they come again and again, and making one costs more than finding it.
+///
+/// Interned they would cost more, and Python may keep those for ever: an answer has names that users chose.
+struct Names([Option<(Box<str>, Py<PyString>)>; NAMES]);
+
+/// The names of the last answer, for the next one; taken out while they are in use.
+static NAMES_AT_REST: Mutex<Option<Box<Names>>> = Mutex::new(None);
+
+impl Names {
+    fn take() -> Box<Self> {
+        let rested = NAMES_AT_REST.lock().take();
+        rested.unwrap_or_else(|| Box::new(Self([const { None }; NAMES])))
+    }
+
+    fn rest(self: Box<Self>) {
+        // What was there is dropped after the lock: Python may run anything then.
+        let before = NAMES_AT_REST.lock().replace(self);
+        drop(before);
+    }
+
+    fn of<'py>(&mut self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+        match self.0.get_mut(Self::place(name)) {
+            Some(Some((known, string))) if **known == *name => string.bind(py).clone(),
+            Some(place) if name.len() <= NAME_BYTES => {
+                let string = PyString::new(py, name);
+                *place = Some((name.into(), string.clone().unbind()));
+                string
+            }
+            _ => PyString::new(py, name),
+        }
+    }
+
+    /// Its length and three of its letters tell nearly all of the API's names apart.
+    fn place(name: &str) -> usize {
+        let letter = |at: usize| name.as_bytes().get(at).copied().map_or(0, usize::from);
+        let length = name.len();
+        (length * 7 + letter(0) * 3 + letter(length / 2) * 31 + letter(length.saturating_sub(1)) * 31) % NAMES
     }
 }
 

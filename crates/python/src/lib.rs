@@ -11,6 +11,10 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
+/// As in the binary. Python keeps its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the `agentsight` command with these arguments, the first being its name, and gives its exit code.
 #[pyfunction]
 fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {

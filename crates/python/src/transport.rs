@@ -1,5 +1,7 @@
 //! Where requests go: over HTTP, or to the store in this process.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentsight::{AgentSight, Error, RawRequest};
@@ -8,11 +10,13 @@ use agentsight_store::{Store, StoreConfig};
 use axum::http::{Method, Request, header};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 
 use crate::json;
 
@@ -25,6 +29,8 @@ const THREADS: usize = 2;
 const AT_ONCE: usize = 16;
 /// How long a signal, such as Ctrl-C, waits to be heard.
 const SIGNAL_PAUSE: Duration = Duration::from_millis(100);
+/// How long a fork waits for running requests: one may have been interrupted by the very signal whose handler forks.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(30);
 /// What links of files begin with in process; `Transport.request` reads them by what follows.
 const LINKS: &str = "http://in-process.invalid";
 
@@ -42,7 +48,22 @@ pub(crate) struct Transport {
 #[derive(Clone)]
 enum Door {
     Http(AgentSight),
-    Local { api: InProcess, store: Store },
+    Local(Arc<Local>),
+}
+
+/// A store of this process.
+struct Local {
+    folder: PathBuf,
+    agent: String,
+    /// None while it is let go of; the next request opens it.
+    open: Arc<RwLock<Option<Open>>>,
+    /// Held from [`Transport::pause`] on, so that nothing opens it meanwhile.
+    pause: Mutex<Option<OwnedRwLockWriteGuard<Option<Open>>>>,
+}
+
+struct Open {
+    api: InProcess,
+    store: Store,
 }
 
 /// A request as Python gives it: method, path with query, content type, body, patience.
@@ -71,20 +92,36 @@ impl Transport {
 
     /// To the store in a folder, for one agent; both are made where they are missing.
     #[staticmethod]
-    fn local(py: Python<'_>, folder: std::path::PathBuf, agent: &str) -> PyResult<Self> {
+    fn local(py: Python<'_>, folder: PathBuf, agent: &str) -> PyResult<Self> {
         let runtime = runtime()?;
-        let threads = &runtime;
-        let opened = py.detach(move || {
-            threads.block_on(async move {
-                let store = Store::open(&folder, &StoreConfig::default())?;
-                let agent = store.agent_named(agent).await?;
-                let config = ServerConfig { public_url: Some(LINKS.to_owned()), ..ServerConfig::default() };
-                let api = Server::new(store.clone(), config).await?.in_process(agent);
-                Ok::<_, agentsight_store::Error>(Door::Local { api, store })
-            })
-        });
-        let door = opened.map_err(|e| CannotOpen::new_err(e.to_string()))?;
-        Ok(Self::new(door, runtime))
+        // The process may go to another folder before the store is opened again.
+        let folder = std::path::absolute(folder).map_err(|e| CannotOpen::new_err(format!("no such folder: {e}")))?;
+        let local = Local { folder, agent: agent.to_owned(), open: Arc::default(), pause: Mutex::default() };
+        py.detach(|| runtime.block_on(local.opened()).map(drop)).map_err(CannotOpen::new_err)?;
+        Ok(Self::new(Door::Local(Arc::new(local)), runtime))
+    }
+
+    /// Waits for running requests, lets go of the store, and holds new requests up until [`Transport::go_on`]: what a
+    /// forked child has of an open database lets it believe in locks that only its parent holds.
+    fn pause(&self, py: Python<'_>) {
+        if let Door::Local(local) = &self.door {
+            let pause = async {
+                let alone = Arc::clone(&local.open).write_owned();
+                let Ok(mut open) = tokio::time::timeout(PAUSE_PATIENCE, alone).await else { return };
+                if let Some(open) = open.take() {
+                    open.store.close().await;
+                }
+                *local.pause.lock() = Some(open);
+            };
+            py.detach(|| self.handle.block_on(pause));
+        }
+    }
+
+    /// Ends a pause.
+    fn go_on(&self) {
+        if let Door::Local(local) = &self.door {
+            drop(local.pause.lock().take());
+        }
     }
 
     /// Sends one request; gives `(status, value, text)`: the JSON of the answer, or its text where it is none.
@@ -101,7 +138,7 @@ impl Transport {
         patience: u32,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let outcome = self.run(py, ask(self.door.clone(), (method, path, content_type, body, patience)))?;
-        answered(py, outcome)
+        answered(py, outcome)?.map_err(NoAnswer::new_err)
     }
 
     /// Sends one request and gives `(status, bytes)`. Raises `NoAnswer`.
@@ -161,12 +198,41 @@ impl Drop for Transport {
             std::mem::forget(self.door.clone());
             return;
         }
-        if let Door::Local { store, .. } = &self.door
+        if let Door::Local(local) = &self.door
             && Handle::try_current().is_err()
         {
-            runtime.block_on(store.close());
+            // What is still in use belongs to a thread that Python has stopped for good.
+            let open = local.open.try_write().ok().and_then(|mut open| open.take());
+            if let Some(open) = open {
+                runtime.block_on(open.store.close());
+            }
         }
         runtime.shutdown_background();
+    }
+}
+
+impl Local {
+    /// The store, opened where it is not.
+    async fn opened(&self) -> Result<RwLockReadGuard<'_, Open>, String> {
+        let open = self.open.read().await;
+        if let Ok(open) = RwLockReadGuard::try_map(open, Option::as_ref) {
+            return Ok(open);
+        }
+        let mut open = self.open.write().await;
+        if open.is_none() {
+            *open = Some(Open::at(&self.folder, &self.agent).await.map_err(|e| e.to_string())?);
+        }
+        RwLockReadGuard::try_map(open.downgrade(), Option::as_ref).map_err(|_| "the store was closed".to_owned())
+    }
+}
+
+impl Open {
+    async fn at(folder: &Path, agent: &str) -> agentsight_store::Result<Self> {
+        let store = Store::open(folder, &StoreConfig::default())?;
+        let agent = store.agent_named(agent).await?;
+        let config = ServerConfig { public_url: Some(LINKS.to_owned()), ..ServerConfig::default() };
+        let api = Server::new(store.clone(), config).await?.in_process(agent);
+        Ok(Self { api, store })
     }
 }
 
@@ -195,7 +261,7 @@ async fn ask(door: Door, (method, path, content_type, body, patience): Given) ->
                 Err(error) => Err(format!("the request cannot be sent: {error}")),
             }
         }
-        Door::Local { api, .. } => {
+        Door::Local(local) => {
             let method: Method = method.parse().map_err(|_| format!("{method:?} is no method"))?;
             let mut request = Request::builder().method(method).uri(path);
             if let Some(kind) = content_type {
@@ -203,29 +269,37 @@ async fn ask(door: Door, (method, path, content_type, body, patience): Given) ->
             }
             let request =
                 request.body(body.unwrap_or_default()).map_err(|e| format!("the request is malformed: {e}"))?;
-            let (status, _, body) = api.call(request).await;
+            let (status, _, body) = local.opened().await?.api.call(request).await;
             Ok((status.as_u16(), body))
         }
     }
 }
 
-fn answered(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyTuple>> {
-    let (status, body) = outcome.map_err(NoAnswer::new_err)?;
+/// An answer as Python has it, or why there was none.
+fn answered(py: Python<'_>, outcome: Outcome) -> PyResult<Result<Bound<'_, PyTuple>, String>> {
+    let (status, body) = match outcome {
+        Ok(answer) => answer,
+        Err(why) => return Ok(Err(why)),
+    };
     if body.is_empty() {
-        return (status, py.None(), py.None()).into_pyobject(py);
+        return (status, py.None(), py.None()).into_pyobject(py).map(Ok);
     }
     match json::read(py, &body) {
-        Ok(value) => (status, value, py.None()).into_pyobject(py),
+        Ok(value) => (status, value, py.None()).into_pyobject(py).map(Ok),
         Err(json::Trouble::Python(error)) => Err(error),
-        Err(json::Trouble::Syntax(..)) => (status, py.None(), String::from_utf8_lossy(&body)).into_pyobject(py),
+        // A gateway's page is no success: nothing was stored or found.
+        Err(json::Trouble::Syntax(..)) if (200..300).contains(&status) => {
+            Ok(Err(format!("what answered with {status} sent no JSON, so it is no AgentSight server")))
+        }
+        Err(json::Trouble::Syntax(..)) => (status, py.None(), String::from_utf8_lossy(&body)).into_pyobject(py).map(Ok),
     }
 }
 
 fn all_answered(py: Python<'_>, outcomes: Vec<Outcome>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for outcome in outcomes {
-        match outcome {
-            Ok(answer) => list.append(answered(py, Ok(answer))?)?,
+        match answered(py, outcome)? {
+            Ok(answer) => list.append(answer)?,
             Err(why) => list.append(why)?,
         }
     }

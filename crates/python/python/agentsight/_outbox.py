@@ -9,7 +9,7 @@ import json
 import mimetypes
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -102,13 +102,20 @@ class Entry:
 
     @classmethod
     def load(cls, kept: Dict[str, Any]) -> "Entry":
-        """The entry of a file in the spool."""
+        """The entry of a file in the spool; any exception where it is not what was put there."""
         call = kept["call"] and Call(**{**kept["call"], "body": kept["call"]["body"].encode("latin-1")})
         files = kept["files"] and {
             **kept["files"], "attachments": [_bytes(one) for one in kept["files"]["attachments"]]
         }  # fmt: skip
+        texts = [kept["kind"], kept["timestamp"], *([call.method, call.path, call.content_type] if call else [])]
+        numbers = [kept["message"] or 0, call.patience if call else 0]
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(n, int) for n in numbers):
+            raise ValueError("a field is of another type")
         entry = cls(kept["kind"], kept["timestamp"], call, files)
         entry.message = kept["message"]
+        if files:
+            # That they cannot be sent must be known before their message is.
+            upload(files, 0)
         return entry
 
 
@@ -192,6 +199,8 @@ class Spool:
             os.replace(draft, self.folder / entry.name)
             self._sync()
         except OSError as error:
+            with suppress(OSError):
+                draft.unlink()
             raise SpoolException(f"spool folder {self.folder} cannot be written: {error.strerror}") from error
 
     def waiting(self) -> List[Path]:
@@ -207,17 +216,22 @@ class Spool:
         with self._alone() as alone:
             for path in self.waiting() if alone else []:
                 try:
-                    entry = Entry.load(json.loads(path.read_bytes()))
+                    kept = path.read_bytes()
                 except FileNotFoundError:
                     continue
-                except (OSError, ValueError, KeyError, TypeError) as error:
-                    self._set_aside(path, f"the file cannot be read: {error}")
+                except OSError as error:
+                    raise SpoolException(f"spool file {path} cannot be read: {error.strerror}") from error
+                try:
+                    entry = Entry.load(json.loads(kept))
+                except Exception as error:
+                    # Anything may lie in the folder, and nothing of it keeps the rest from being sent.
+                    self._set_aside(path, f"the file is not what was kept: {type(error).__name__}: {error}")
                     done["refused"] += 1
                     continue
                 entry.name = path.name
                 why = yield from self._send(entry)
                 if why is None:
-                    path.unlink()
+                    self._remove(path)
                     done["sent"] += 1
                 elif why:
                     self._set_aside(path, why)
@@ -234,7 +248,7 @@ class Spool:
             if isinstance(answer, str) or is_away(answer):
                 return ""
             if answer[0] >= 300:
-                return f"{answer[0]}: {reason(answer[1], answer[2])}"
+                return f"{answer[0]}: {reason(answer)}"
             entry.stored(answer[1])
         call = entry.upload()
         if call is not None:
@@ -244,8 +258,16 @@ class Spool:
                 self.keep(entry)
                 return ""
             if answer[0] >= 300:
-                return f"{answer[0]}: {reason(answer[1], answer[2])}"
+                return f"{answer[0]}: {reason(answer)}"
         return None
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise SpoolException(f"spool folder {self.folder} cannot be written: {error.strerror}") from error
 
     def _set_aside(self, path: Path, why: str) -> None:
         logger.error("%s was refused and is set aside in %s/refused: %s", path.name, self.folder, why)

@@ -5,10 +5,12 @@ drives a plan on this thread, ``arun`` awaits it. A plan yields one :class:`Call
 """
 
 import asyncio
+import atexit
 import json
 import os
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any, Dict, Generator, Iterable, List, NamedTuple, Optional, Tuple, TypeVar, Union
 from urllib.parse import urlencode
 
@@ -27,6 +29,8 @@ from agentsight.helpers import AgentSightJSONEncoder
 
 T = TypeVar("T")
 JSON = "application/json"
+EXIT_PATIENCE_S = 1.0
+"""Seconds that the end of Python waits for answers to requests that were awaited."""
 
 
 class Call(NamedTuple):
@@ -64,7 +68,7 @@ def encode(data: Any) -> bytes:
     """
     try:
         return json.dumps(data, cls=AgentSightJSONEncoder, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidConversationDataException(f"The data cannot be written as JSON: {error}") from error
 
 
@@ -87,6 +91,9 @@ def run(transport: Transport, plan: Plan[T]) -> T:
     except StopIteration as ended:
         result: T = ended.value
         return result
+    finally:
+        # A plan that was left in the middle tidies up now, and not when its traceback is forgotten.
+        plan.close()
 
 
 async def arun(transport: Transport, plan: Plan[T]) -> T:
@@ -102,6 +109,8 @@ async def arun(transport: Transport, plan: Plan[T]) -> T:
     except StopIteration as ended:
         result: T = ended.value
         return result
+    finally:
+        plan.close()
 
 
 async def _send(transport: Transport, calls: List[Call]) -> List[Answer]:
@@ -114,11 +123,33 @@ async def _send(transport: Transport, calls: List[Call]) -> List[Answer]:
 
     def done(answers: List[Answer]) -> None:
         # The loop may have been closed; then nobody waits.
-        if not loop.is_closed():
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, answers)
+        _count_deliveries(-1)
 
+    _count_deliveries(1)
     transport.start_many(calls, done)
     return await future
+
+
+_deliveries = 0
+"""Answers that a thread of the transport has yet to deliver."""
+_delivered = threading.Condition()
+
+
+def _count_deliveries(more: int) -> None:
+    global _deliveries
+    with _delivered:
+        _deliveries += more
+        if not _deliveries:
+            _delivered.notify_all()
+
+
+@atexit.register
+def _await_deliveries() -> None:
+    """A thread that comes with an answer while Python ends would end the process with it."""
+    with _delivered:
+        _delivered.wait_for(lambda: not _deliveries, EXIT_PATIENCE_S)
 
 
 # ── Answers ──
@@ -134,7 +165,7 @@ def read(answer: Answer) -> Any:
     """
     if isinstance(answer, str):
         raise ConversationNetworkException(f"Network error: {answer}")
-    status, value, text = answer
+    status, value, _ = answer
     if status < 300:
         return {} if value is None else value
     detail = value.get("detail") if isinstance(value, dict) else None
@@ -146,7 +177,7 @@ def read(answer: Answer) -> Any:
         raise ForbiddenException(
             str(detail) if detail else "Access forbidden - not authorized to access this resource"
         )
-    raise ConversationApiException(f"API error ({status}): {reason(value, text)}", status, value if value else {})
+    raise ConversationApiException(f"API error ({status}): {reason(answer)}", status, value if value else {})
 
 
 def tracked(kind: str, answer: Answer) -> Any:
@@ -158,10 +189,10 @@ def tracked(kind: str, answer: Answer) -> Any:
     """
     if isinstance(answer, str):
         raise ConversationNetworkException(f"Network error for {kind}: {answer}")
-    status, value, text = answer
+    status, value, _ = answer
     if status < 300:
         return {} if value is None else value
-    said = reason(value, text)
+    said = reason(answer)
     raise ConversationApiException(f"API error for {kind} ({status}): {said}", status, value if value else {})
 
 
@@ -170,13 +201,16 @@ def is_away(answer: Answer) -> bool:
     return isinstance(answer, str) or answer[0] == 429 or answer[0] >= 500
 
 
-def reason(value: Any, text: Optional[str]) -> str:
+def reason(answer: Tuple[int, Any, Optional[str]]) -> str:
     """What a refusal says, in one line."""
+    status, value, text = answer
+    if 300 <= status < 400:
+        return "the endpoint redirects; name the address that it leads to"
     if isinstance(value, dict) and value:
         if "detail" in value:
             return str(value["detail"])
         return "; ".join(f"{field}: {_joined(errors)}" for field, errors in value.items())
-    return str(value) if value else text or "Unknown error"
+    return str(value) if value else " ".join((text or "Unknown error").split())
 
 
 def _joined(errors: Any) -> str:
@@ -209,7 +243,7 @@ def transport_for(config: Config) -> Transport:
             try:
                 known = _opened(config, local)
             except CannotOpen as error:
-                raise CannotOpenException(f"{config.endpoint}: {error}") from None
+                raise CannotOpenException(f"{config.endpoint}: {error}" if local else str(error)) from None
             _open[key] = known
         return known
 
@@ -222,15 +256,33 @@ def _opened(config: Config, local: Optional[Tuple[str, str]]) -> Transport:
     )
 
 
+_paused: List[Transport] = []
+"""While this process forks."""
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    _paused.extend(_open.values())
+    for transport in _paused:
+        transport.pause()
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().go_on()
+    _opening.release()
+
+
 def _forked() -> None:
-    global generation, _opening
+    global generation, _opening, _deliveries, _delivered
     generation += 1
-    _opening = threading.Lock()
+    _opening, _delivered, _deliveries = threading.Lock(), threading.Condition(), 0
+    _paused.clear()
     _open.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
 
 
 def form(fields: Iterable[Tuple[str, str]], files: Iterable[Tuple[str, str, str, bytes]], boundary: str) -> bytes:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional, Tuple, Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -12,6 +12,8 @@ from agentsight.exceptions import CannotOpenException, InvalidApiKeyException, N
 from agentsight.helpers import AgentSightJSONEncoder
 
 API_KEY_PATTERN = re.compile(r"^ags_[a-f0-9]{32}_[a-f0-9]{6}\Z", re.IGNORECASE)
+MOST_RETRIES = 10
+MOST_S = 1e9
 
 
 def _variable(name: str) -> Any:
@@ -45,11 +47,18 @@ class Config:
 
         Raises:
             InvalidApiKeyException: the key has not the form of one.
+            ValueError: a number that is none, or out of bounds.
         """
         if self.api_key is not None and not self.api_key.strip():
             self.api_key = None
         if self.api_key is not None and not API_KEY_PATTERN.match(self.api_key):
             raise InvalidApiKeyException(self.api_key, self.app_url)
+        if not isinstance(self.timeout_s, (int, float)) or not 0 < self.timeout_s <= MOST_S:
+            raise ValueError(f"timeout_s must be a number of seconds above 0, got {self.timeout_s!r}")
+        if not isinstance(self.retries, int) or not 0 <= self.retries <= MOST_RETRIES:
+            raise ValueError(f"retries must be a whole number from 0 to {MOST_RETRIES}, got {self.retries!r}")
+        if not isinstance(self.backoff_s, (int, float)) or not 0 <= self.backoff_s <= MOST_S:
+            raise ValueError(f"backoff_s must be a number of seconds from 0 on, got {self.backoff_s!r}")
         self.log_level = LogLevel.from_string(self.log_level)
         if isinstance(self.token_handler, str):
             self.token_handler = TokenHandlerType.from_env(self.token_handler)
@@ -68,11 +77,13 @@ class Config:
         retries: Optional[int] = None,
         backoff_s: Optional[float] = None,
     ) -> None:
-        """Sets what is given and checks again; ``None`` leaves a field alone."""
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        for name, value in given.items():
-            setattr(self, name, value)
-        self.__post_init__()
+        """Sets what is given, or nothing where one of it is wrong; ``None`` leaves a field alone."""
+        given = {name: value for name, value in locals().items() if name != "self"}
+        vars(self).update(vars(self.changed(given)))
+
+    def changed(self, given: "Dict[str, Any]") -> "Config":
+        """A checked copy with these fields; ``None`` leaves a field alone."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     def dict(self) -> "Dict[str, Any]":
         """The fields of the 0.0.x generation."""
@@ -86,15 +97,25 @@ class Config:
     @property
     def in_process(self) -> "Optional[Tuple[str, str]]":
         """Folder and agent of an endpoint ``file:///path`` or ``sqlite:///path``; None for a server's address."""
-        parts = urlsplit(self.endpoint)
+        try:
+            parts = urlsplit(self.endpoint)
+        except ValueError as error:
+            raise CannotOpenException(f"endpoint {self.endpoint!r} is not an address: {error}") from None
         if parts.scheme not in ("file", "sqlite"):
             return None
-        if parts.netloc not in ("", "localhost") or parts.path in ("", "/"):
+        folder = unquote(parts.path, errors="surrogateescape")
+        if parts.netloc not in ("", "localhost") or folder in ("", "/") or "\0" in folder:
             raise CannotOpenException(
                 f"endpoint {self.endpoint!r} names no folder of this machine; write {parts.scheme}:///path/to/folder"
             )
-        agent = parse_qs(parts.query).get("agent", ["default"])[0]
-        return unquote(parts.path), agent
+        asked = parse_qs(parts.query, keep_blank_values=True)
+        agent = asked.pop("agent", ["default"])[0]
+        if asked or not agent.strip() or parts.fragment:
+            raise CannotOpenException(
+                f"endpoint {self.endpoint!r}: after the folder comes ?agent=name or nothing;"
+                " in the folder's name, ? is written %3F and # %23"
+            )
+        return folder, agent
 
     def check_key(self) -> None:
         """Raises ``NoApiKeyException`` where a key is needed and there is none."""

@@ -1,7 +1,8 @@
 """The closed lists of words, as the 0.0.x generation has them."""
 
 from enum import Enum
-from typing import Optional
+from logging import getLevelName
+from typing import Optional, Union
 
 
 class LogLevel(str, Enum):
@@ -14,10 +15,12 @@ class LogLevel(str, Enum):
     DEBUG = "DEBUG"
 
     @classmethod
-    def from_string(cls, level: Optional[str]) -> "LogLevel":
-        """The level of this name in any case, INFO for any other."""
+    def from_string(cls, level: Optional[Union[str, int]]) -> "LogLevel":
+        """The level of this name in any case, or of this number as ``logging`` has it; INFO for any other."""
         if isinstance(level, cls):
             return level
+        if isinstance(level, int):
+            level = getLevelName(level)
         try:
             return cls((level or "INFO").upper())
         except ValueError:

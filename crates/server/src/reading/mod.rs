@@ -25,8 +25,12 @@ use crate::error::{ApiError, Result};
 /// The parameters of a query, as they were sent. A plus sign is a space, as forms write it.
 pub(crate) fn query(uri: &Uri) -> Query {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    // PostgreSQL takes no NUL, and no text that is stored holds one.
-    Query(pairs.map(|(name, value)| (name.into_owned(), value.replace('\0', ""))).collect())
+    // PostgreSQL takes no NUL, and no text that is stored holds one. What was nothing else still asks for something.
+    let plain = |value: &str| match value.replace('\0', "") {
+        plain if plain.is_empty() && !value.is_empty() => char::REPLACEMENT_CHARACTER.to_string(),
+        plain => plain,
+    };
+    Query(pairs.map(|(name, value)| (name.into_owned(), plain(&value))).collect())
 }
 
 /// The integer of a path; anything else is no row's.

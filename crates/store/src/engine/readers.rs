@@ -114,7 +114,10 @@ impl Readers {
             reading.connection.progress_handler(STEPS_PER_LOOK, Some(late)).map_err(engine_error)?;
         }
         let result = reading.read(self.keep.load(Ordering::Relaxed), read);
-        if matches!(result, Err(Error::Engine(_) | Error::Damaged { .. } | Error::TooSlow { .. })) {
+        if matches!(
+            result,
+            Err(Error::Engine(_) | Error::Unavailable { .. } | Error::Damaged { .. } | Error::TooSlow { .. })
+        ) {
             // What failed once is not used again.
             return result;
         }

@@ -148,7 +148,12 @@ fn create_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(refuse)?;
     // SQLite would say no more than "unable to open database file".
     let probe = folder.join(".write-probe");
-    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(refuse)
+    std::fs::write(&probe, b"").map_err(refuse)?;
+    match std::fs::remove_file(&probe) {
+        // Another process tried the same, and was quicker.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(refuse),
+    }
 }
 
 /// A connection that reads.
@@ -269,6 +274,10 @@ pub(super) fn blob<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r 
 pub(crate) fn engine_error(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full,
+        // Its patience is over, and nothing was done.
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::Unavailable { why: "it is locked by another program".to_owned() }
+        }
         // Only the clock of a long read interrupts; it knows the limit.
         Some(ErrorCode::OperationInterrupted) => Error::TooSlow { limit: Duration::ZERO },
         _ => Error::Engine(error.into()),

@@ -1,7 +1,7 @@
 """What the three clients share: one object per class, settings, and the transport."""
 
 from threading import Lock, RLock
-from typing import Any, ClassVar, Dict, Optional, Type, TypeVar
+from typing import Any, ClassVar, Dict, Optional, Tuple, Type, TypeVar
 
 from agentsight import _wire
 from agentsight._native import Transport
@@ -60,10 +60,7 @@ class Client:
         with self._setting_up:
             if self._initialized and config is None and not given:
                 return
-            settings = config if config is not None else self._config or Config()
-            settings.configure(**given)
-            settings.check_key()
-            self._take(settings)
+            self._set(config if config is not None else self._config or Config(), given)
 
     def _prepare(self) -> None:
         self._setting_up = RLock()
@@ -87,6 +84,22 @@ class Client:
         made._prepare()
         made.__init__(**settings)  # type: ignore[misc]
         return made
+
+    def __copy__(self: C) -> C:
+        """The object itself: it stands for a connection and for what waits to be sent."""
+        return self
+
+    def __deepcopy__(self: C, memo: Dict[int, Any]) -> C:
+        return self
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """In another process, the object of the class with these settings; what waits to be sent stays here."""
+        return _unpickled, (type(self), self is type(self).__dict__.get("_instance"), self._config)
+
+    def _set(self, settings: Config, given: Dict[str, Any]) -> None:
+        settings.changed(given).check_key()
+        settings.configure(**given)
+        self._take(settings)
 
     def _take(self, settings: Config) -> None:
         if self._config is not settings or settings.log_level is not None:
@@ -129,10 +142,7 @@ class Client:
         if endpoint is not _UNSET:
             updates["endpoint"] = endpoint
         with self._setting_up:
-            settings = self.config
-            settings.configure(**updates)
-            settings.check_key()
-            self._take(settings)
+            self._set(self.config, updates)
 
     def _door(self) -> Transport:
         """The transport, opened when first needed, and again in a forked child."""
@@ -149,3 +159,15 @@ class Client:
 
     async def _arun(self, plan: Plan[T]) -> T:
         return await _wire.arun(self._door(), plan)
+
+
+def _unpickled(kind: Type[C], is_shared: bool, config: Optional[Config]) -> C:
+    if is_shared:
+        made = kind._on_import()
+    else:
+        made = object.__new__(kind)
+        made._prepare()
+    if config is not None and config != made._config:
+        made.config = config
+        made._initialized = False
+    return made

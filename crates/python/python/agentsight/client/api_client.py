@@ -5,7 +5,7 @@ from typing import Any, AsyncIterator, Dict, Iterator, Optional, Union, cast
 from urllib.parse import quote, urlsplit
 
 from agentsight._native import NoAnswer
-from agentsight._wire import Call, Plan, get, read
+from agentsight._wire import Answer, Call, Plan, get, read
 from agentsight.client._base import Client
 from agentsight.exceptions import ConversationApiException, ConversationNetworkException, NotFoundException
 from agentsight.logging import logger
@@ -45,9 +45,9 @@ class AgentSightAPI(Client):
             return cast(Conversation, read((yield Call("GET", f"{LIST}{int(conversation_id)}/"))))
         if not isinstance(conversation_id, str):
             raise ValueError(f"conversation_id must be int or str, got {type(conversation_id).__name__}")
-        page = read((yield Call("GET", f"{LIST}?conversation_id={quote(conversation_id, safe='')}")))
-        for conversation in page.get("results", ()):
-            return cast(Conversation, conversation)
+        page = _page((yield Call("GET", f"{LIST}?conversation_id={quote(conversation_id, safe='')}")))
+        for conversation in page["results"]:
+            return conversation
         raise NotFoundException(f"Conversation with conversation_id '{conversation_id}' not found")
 
     def fetch_conversations(
@@ -113,9 +113,9 @@ class AgentSightAPI(Client):
         for field, words in (("feedback_sentiment", SENTIMENTS), ("feedback_source", SOURCES)):
             if field in params and params[field] not in words:
                 raise ValueError(f"{field} must be one of {words}, got '{params[field]}'")
-        page = read((yield get(LIST, {**params, **extra})))
-        logger.debug("fetched %s of %s conversations", len(page.get("results", ())), page.get("count"))
-        return cast(ConversationPage, page)
+        page = _page((yield get(LIST, {**params, **extra})))
+        logger.debug("fetched %s of %s conversations", len(page["results"]), page.get("count"))
+        return page
 
     def iter_conversations(self, **filters: Any) -> Iterator[Conversation]:
         """All conversations that the filters hold for, page by page as they are asked for.
@@ -172,9 +172,16 @@ class AgentSightAPI(Client):
         Raises:
             ForbiddenException: the link is too old.
             NotFoundException: the file is gone.
+            ValueError: no text.
         """
+        if not isinstance(file_url, str):
+            raise ValueError(f"file_url must be str, got {type(file_url).__name__}")
         parts = urlsplit(file_url)
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        path = parts.path
+        if self.config.in_process is None:
+            # Paths are sent below the endpoint's own.
+            path = path.removeprefix(urlsplit(self.config.endpoint).path.rstrip("/"))
+        path = f"{path}?{parts.query}" if parts.query else path
         try:
             status, data = self._door().download(path)
         except NoAnswer as error:
@@ -183,6 +190,13 @@ class AgentSightAPI(Client):
             read((status, None, data.decode(errors="replace")))
             raise ConversationApiException(f"API error ({status})", status)
         return data
+
+
+def _page(answer: Answer) -> ConversationPage:
+    page = read(answer)
+    if not isinstance(page, dict) or not isinstance(page.get("results"), list):
+        raise ConversationApiException("what answered is no AgentSight server: it sent no page of conversations", 200, page)
+    return cast(ConversationPage, page)
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from agentsight.exceptions import (
     InvalidConversationDataException,
     InvalidQuestionDataException,
     NoDataToSendException,
+    SpoolException,
 )
 from agentsight.helpers import generate_conversation_id
 from agentsight.logging import logger
@@ -226,10 +227,9 @@ class ConversationTracker(Client):
             metadata: anything to keep with it
 
         Raises:
-            InvalidConversationDataException: the name is blank.
+            InvalidConversationDataException: the name is blank, or no text.
         """
-        if not action_name or not action_name.strip():
-            raise InvalidConversationDataException("Action name cannot be empty")
+        _filled("Action name", action_name)
         given = {
             "started_at": started_at,
             "ended_at": ended_at,
@@ -258,11 +258,10 @@ class ConversationTracker(Client):
             metadata: anything to keep with it
 
         Raises:
-            InvalidConversationDataException: one of the three is blank.
+            InvalidConversationDataException: one of the three is blank, or no text.
         """
         for what, text in (("event", button_event), ("label", label), ("value", value)):
-            if not text or not text.strip():
-                raise InvalidConversationDataException(f"Button {what} cannot be empty")
+            _filled(f"Button {what}", text)
         data = {
             "button_event": button_event,
             "label": label,
@@ -286,13 +285,20 @@ class ConversationTracker(Client):
             completion_tokens: of the output
             total_tokens: of both
             embedding_tokens: of embeddings
+
+        Raises:
+            InvalidConversationDataException: no number; nothing is added then.
         """
         given = (prompt_tokens, completion_tokens, total_tokens, embedding_tokens)
+        try:
+            counts = [int(more or 0) for more in given]
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidConversationDataException(f"Token counts must be whole numbers, got {given}") from None
         with self._lock:
             if self._token_handler is None:
                 self._token_handler = TokenHandler()
-            for (_, name), more in zip(COUNTERS, given):
-                setattr(self._token_handler, name, getattr(self._token_handler, name) + (more or 0))
+            for (_, name), more in zip(COUNTERS, counts):
+                setattr(self._token_handler, name, getattr(self._token_handler, name) + more)
 
     def get_token_usage(self) -> TokenUsage:
         """The counts since the last send; empty where nothing was ever counted."""
@@ -533,10 +539,13 @@ class ConversationTracker(Client):
         return waiting
 
     def _keep(self, conversation: str, late: List[Entry]) -> None:
-        if self._spool is not None:
-            for entry in late:
-                self._spool.keep(entry)
-            return
+        while late and self._spool is not None:
+            try:
+                self._spool.keep(late[0])
+            except SpoolException as error:
+                logger.error("%s; %s items wait in memory instead", error, len(late))
+                break
+            late = late[1:]
         if late:
             with self._lock:
                 self._kept.setdefault(conversation, []).extend(late)
@@ -634,6 +643,13 @@ def _preview(kind: str, data: Dict[str, Any]) -> Dict[str, Any]:
             "has_response": bool(data.get("response")),
         }
     return {"label": data.get("label"), "value": data.get("value"), "event": data.get("button_event")}
+
+
+def _filled(what: str, text: Any) -> None:
+    if text and not isinstance(text, str):
+        raise InvalidConversationDataException(f"{what} must be a string, got {type(text).__name__}")
+    if not text or not text.strip():
+        raise InvalidConversationDataException(f"{what} cannot be empty")
 
 
 def _mode(given: Union[str, AttachmentMode]) -> AttachmentMode:
