@@ -535,6 +535,7 @@ fn certify(path: &str, name: &str) {
     let made = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
         .args(["-subj", "/CN=database", "-addext", &format!("subjectAltName={name}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", &format!("{path}.key"), "-out", &format!("{path}.crt")])
         .output()
         .unwrap();
