@@ -208,6 +208,19 @@ fn bucket(args: &DataArgs, file: &File, problems: &mut Vec<String>) -> Option<Bu
     bucket_at(text, "blobs (AGENTSIGHT_BLOBS)", &args.bucket, file, problems)
 }
 
+impl Place {
+    /// Refuses a folder without a store, for commands that make none.
+    pub(crate) fn must_hold_store(&self) -> Result<(), Failure> {
+        if self.database.is_some() || agentsight_store::holds_store(&self.data_dir) {
+            return Ok(());
+        }
+        Err(Failure::Other(format!(
+            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
+            self.data_dir.display()
+        )))
+    }
+}
+
 /// Reads the addresses of buckets that have flags of their own; how they are spoken to is said once for all.
 pub(crate) fn buckets<const N: usize>(
     addresses: [(&str, Option<&str>); N],

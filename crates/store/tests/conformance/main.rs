@@ -97,7 +97,8 @@ macro_rules! conformance {
                     texts_in_the_trash_are_found_where_the_trash_is_asked_for;
                 agents: a_minted_key_speaks_for_its_agent, a_revoked_key_stays_revoked, a_key_belongs_to_one_agent_for_good,
                     a_bootstrap_key_is_taken_by_an_empty_store_alone, an_agent_begins_with_two_environments,
-                    names_of_agents_and_environments_are_checked, another_agents_rows_are_not_there;
+                    names_of_agents_and_environments_are_checked, environments_of_all_agents_are_listed,
+                    another_agents_rows_are_not_there;
                 nodes: nodes_that_make_the_same_conversation_make_one, nodes_that_hear_the_same_request_store_it_once,
                     nodes_that_write_to_one_conversation_lose_no_count, nodes_that_meet_the_same_agent_make_one,
                     what_one_node_hears_is_found_at_the_other, nodes_that_vote_on_one_message_leave_one_vote,
