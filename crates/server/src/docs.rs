@@ -754,7 +754,8 @@ pub(crate) mod schemas {
         include_tickets: Option<bool>,
         has_messages: Option<bool>,
         has_action: Option<bool>,
-        /// Substring of the name of an action that ran, case ignored.
+        /// Substring of the name of an action that ran, case ignored: the name that it has now, or the one that its message
+        /// shows.
         action_name: Option<String>,
         has_feedback: Option<bool>,
         /// `positive`, `neutral` or `negative`

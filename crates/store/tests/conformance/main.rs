@@ -81,7 +81,7 @@ macro_rules! conformance {
                     a_trace_is_a_tree_even_of_circles_and_long_chains,
                     spans_go_to_the_trash_with_their_conversation_and_keep_coming,
                     any_order_of_any_parts_leads_to_one_state;
-                lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold,
+                lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold, a_renamed_action_is_found_by_what_it_is_and_by_what_messages_show,
                     an_environment_that_the_agent_lacks_is_refused, every_ordering_ends_with_the_id,
                     pages_cut_the_list_without_gaps, counts_stay_exact_with_the_trash,
                     full_rows_are_whole_conversations_without_tickets_and_usage,
