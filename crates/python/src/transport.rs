@@ -1,10 +1,11 @@
 //! Where requests go: over HTTP, or to the store in this process.
 
+use std::path::Path;
 use std::time::Duration;
 
 use agentsight::{AgentSight, Error, RawRequest};
 use agentsight_server::{InProcess, Server, ServerConfig};
-use agentsight_store::{Store, StoreConfig};
+use agentsight_store::{Redaction, Store, StoreConfig};
 use axum::http::{Method, Request, header};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -25,6 +26,8 @@ const THREADS: usize = 2;
 const AT_ONCE: usize = 16;
 /// How long a signal, such as Ctrl-C, waits to be heard.
 const SIGNAL_PAUSE: Duration = Duration::from_millis(100);
+/// Names the file of what is never written, as it does for the server.
+const REDACTION_RULES: &str = "AGENTSIGHT_REDACTION_RULES";
 /// What links of files begin with in process; `Transport.request` reads them by what follows.
 const LINKS: &str = "http://in-process.invalid";
 
@@ -76,7 +79,9 @@ impl Transport {
         let threads = &runtime;
         let opened = py.detach(move || {
             threads.block_on(async move {
-                let store = Store::open(&folder, &StoreConfig::default())?;
+                let rules = std::env::var_os(REDACTION_RULES).filter(|file| !file.is_empty());
+                let redaction = rules.map(|file| Redaction::open(Path::new(&file))).transpose()?.unwrap_or_default();
+                let store = Store::open(&folder, &StoreConfig { redaction, ..StoreConfig::default() })?;
                 let agent = store.agent_named(agent).await?;
                 let config = ServerConfig { public_url: Some(LINKS.to_owned()), ..ServerConfig::default() };
                 let api = Server::new(store.clone(), config).await?.in_process(agent);

@@ -47,6 +47,7 @@ impl Store {
         if !batch.problems.is_empty() {
             return Err(Refusal::Batch(Box::new(batch.refusal())).into());
         }
+        let batch = self.redacted(batch.blocks.iter().map(|block| payload_bytes(&block.spans)).sum(), batch).await?;
         let now = self.clock().now();
         let writes = batch.blocks.into_iter().map(|block| {
             let address = block.fields.customer_ip_address;
@@ -81,6 +82,7 @@ impl Store {
             Ok((earlier, slugs))
         };
         let (mut earlier, slugs): (_, HashSet<String>) = self.engine.read_now(read).await?;
+        let traces = self.redacted(traces.iter().map(|trace| payload_bytes(&trace.spans)).sum(), traces).await?;
         let now = self.clock().now();
         let writes = traces.into_iter().enumerate().map(|(at, trace)| {
             let before = earlier.remove(&at).filter(|_| !trace.trace_id.is_empty());
@@ -128,8 +130,11 @@ const UNTRACED: &str = "untraced";
 
 /// What a block weighs in the queue: its texts, and what is made of them.
 fn block_bytes(block: &SpanBlock) -> usize {
-    let texts: usize = block.spans.iter().map(|span| 2 * span.payload.as_str().len()).sum();
-    WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + texts
+    WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + 2 * payload_bytes(&block.spans)
+}
+
+fn payload_bytes(spans: &[NewSpan]) -> usize {
+    spans.iter().map(|span| span.payload.as_str().len()).sum()
 }
 
 /// What a batch stored, or the first failure.
