@@ -72,6 +72,7 @@ macro_rules! conformance {
                     a_turn_that_comes_late_has_its_calls_priced_anew,
                     a_change_of_prices_restates_history_of_every_agent,
                     restating_goes_on_where_it_was_when_the_store_was_closed,
+                    usage_of_an_adopted_conversation_is_restated_though_history_has_gone_by,
                     nothing_is_lost_or_priced_by_an_old_book_while_prices_change,
                     another_node_prices_with_the_book_as_it_is, defaults_are_renewed_and_leave_what_an_operator_did,
                     a_price_list_is_imported_once;
