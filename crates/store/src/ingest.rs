@@ -69,6 +69,7 @@ impl Store {
     pub async fn ingest_traces(&self, agent: AgentId, traces: Vec<TraceSpans>) -> Result<BatchStored> {
         const EARLIER: &str = "select c.conversation_id from spans s join conversations c on c.agent_id = s.agent_id and c.id = s.conversation
             where s.agent_id = ?1 and s.trace_id = ?2 limit 1";
+        let _turn = self.shared.traces.enter(agent, traces.iter().map(|trace| trace.trace_id.as_str())).await;
         let ids: Vec<String> = traces.iter().map(|trace| trace.trace_id.clone()).collect();
         let read = move |reader: &Reader<'_>| {
             let asked: Vec<[Param<'_>; 2]> = ids.iter().map(|id| [agent.into(), Param::Text(id)]).collect();
@@ -168,6 +169,7 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
             ended_at = case when o.ended_at > conversations.ended_at then o.ended_at else conversations.ended_at end,
             is_used = case when o.is_used = 1 then 1 else conversations.is_used end
         from conversations o where conversations.agent_id = ?1 and conversations.id = ?2 and o.agent_id = ?1 and o.id = ?3";
+    const RETOLD: &str = "update conversations set message_count = message_count - ?3 where agent_id = ?1 and id = ?2";
     // In one order, so that nobody waits for somebody who waits for them.
     for name in [before.min(name), before.max(name)] {
         conversation::lock_by_name(tx, agent, name)?;
@@ -183,12 +185,14 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
     // A span is known by its id within a conversation, so that one of the two would be taken for the other.
     let doubles = tx.execute_counted(DOUBLES, params![agent, old.row.id, new.row.id])?;
     tx.add_to_total(agent, counters::SPANS, -i64::try_from(doubles).unwrap_or_default());
+    let retold = dialogue::forget_retold(tx, agent, [old.row.id, new.row.id])?;
     for table in ["spans", "messages", "action_logs", "buttons", "attachments", "feedbacks", "tickets", "token_usage"] {
         let sql = format!("update {table} set conversation = ?3 where agent_id = ?1 and conversation = ?2");
         tx.execute(&sql, params![agent, old.row.id, new.row.id])?;
     }
     usage::restate_conversation(tx, agent, new.row.id)?;
     tx.execute(ADD, params![agent, new.row.id, old.row.id])?;
+    tx.execute(RETOLD, params![agent, new.row.id, retold])?;
     metadata::replace(tx, agent, old.row.id, &old.row.metadata, &JsonText::EMPTY)?;
     tx.execute(NOT_INDEXED, params![agent, old.row.id])?;
     tx.execute("delete from conversations where agent_id = ?1 and id = ?2", params![agent, old.row.id])?;

@@ -31,6 +31,7 @@ mod schema;
 mod search;
 mod span;
 mod ticket;
+mod traces;
 mod track;
 mod usage;
 
@@ -137,6 +138,7 @@ struct Shared {
     blobs: blob::Blobs,
     geo: geo::Geo,
     redaction: Redaction,
+    traces: traces::TracesAtWork,
     search_index: bool,
     /// How long whoever writes waits for the database.
     patience: Duration,
@@ -156,6 +158,7 @@ impl Store {
             blobs: blob::Blobs::open(folder, config.bucket.as_ref())?,
             geo: geo::Geo::open(&config.geoip)?,
             redaction: config.redaction.clone(),
+            traces: traces::TracesAtWork::default(),
             search_index: config.search_index,
             patience: config.queue_patience,
             folder: folder.to_owned(),
