@@ -13,6 +13,7 @@ const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
 const SPANS_REQUIREMENTS: &str = "tests/sdk-spans/requirements.txt";
 const PACKAGE_REQUIREMENTS: &str = "tests/python/requirements.txt";
 const OTEL_REQUIREMENTS: &str = "tests/otel/requirements.txt";
+const LLAMAINDEX_REQUIREMENTS: &str = "tests/otel/llamaindex/requirements.txt";
 const OPENAPI_REQUIREMENTS: &str = "tests/openapi/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
 
@@ -264,12 +265,14 @@ fn wheel(runner: &[OsString]) -> Result<()> {
 fn otel(runner: &[OsString]) -> Result<()> {
     run_command(&mut cargo("build --locked --package agentsight-cli"))?;
     let programs = python::environment("venv-otel", OTEL_REQUIREMENTS)?;
+    let llamaindex = python::environment("venv-llamaindex", LLAMAINDEX_REQUIREMENTS)?;
     let node = node::packages("otel-node", "tests/otel/node")?;
     run_command(
         command(programs.join("python"))
             .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/otel"])
             .args(runner)
             .env("AGENTSIGHT_BIN", built("debug", "agentsight")?)
+            .env("AGENTSIGHT_TEST_LLAMAINDEX_PYTHON", llamaindex.join("python"))
             .env("AGENTSIGHT_TEST_NODE", node),
     )
 }
