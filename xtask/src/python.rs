@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::command::{Failure, Result, command, root, run, succeeds, test_deps};
 
@@ -13,33 +14,54 @@ pub(crate) fn interpreter() -> Option<&'static str> {
         .find(|python| succeeds(command(python).args(["-c", "import venv; from ensurepip import version"])))
 }
 
-/// The environment `.test-deps/NAME` with exactly what `requirements` lists; made anew when the list has changed.
-///
-/// Returns the folder of its programs.
-pub(crate) fn environment(name: &str, requirements: &str) -> Result<PathBuf> {
-    let folder = test_deps().join(name);
-    let programs = folder.join("bin");
-    let stamp = folder.join("installed-requirements.txt");
-    let wanted = read(&root().join(requirements))?;
+/// An environment that is wanted while it is being made is waited for.
+static MAKING: Mutex<()> = Mutex::new(());
 
-    let works = succeeds(command(programs.join("python")).arg("--version"));
-    if works && fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        println!(".test-deps/{name} is as {requirements} wants it");
-        return Ok(programs);
+/// An environment under `.test-deps`.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment {
+    pub(crate) name: &'static str,
+    /// The list of what is in it, from the root of the repository.
+    pub(crate) requirements: &'static str,
+}
+
+impl Environment {
+    /// Its folder of programs, with exactly what the list has; made anew when the list has changed.
+    pub(crate) fn programs(self) -> Result<PathBuf> {
+        let Self { name, requirements } = self;
+        let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = test_deps().join(name);
+        let programs = folder.join("bin");
+        let stamp = folder.join("installed-requirements.txt");
+        let wanted = read(&root().join(requirements))?;
+
+        let works = succeeds(command(programs.join("python")).arg("--version"));
+        if works && fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+            println!(".test-deps/{name} is as {requirements} wants it");
+            return Ok(programs);
+        }
+
+        let python = interpreter().ok_or_else(|| {
+            Failure(
+                "no Python 3 with venv was found; `cargo xtask test --only prerequisites,sdk` tells how to get one"
+                    .to_owned(),
+            )
+        })?;
+        run(command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
+        run(command(programs.join("python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-compile",
+                "--require-hashes",
+            ])
+            .args(["--requirement", requirements]))?;
+        fs::write(&stamp, wanted).map_err(|error| Failure(format!("cannot write {}: {error}", stamp.display())))?;
+        Ok(programs)
     }
-
-    let python = interpreter().ok_or_else(|| {
-        Failure(
-            "no Python 3 with venv was found; `cargo xtask test --only prerequisites,sdk` tells how to get one"
-                .to_owned(),
-        )
-    })?;
-    run(command(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(command(programs.join("python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement"])
-        .arg(requirements))?;
-    fs::write(&stamp, wanted).map_err(|error| Failure(format!("cannot write {}: {error}", stamp.display())))?;
-    Ok(programs)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

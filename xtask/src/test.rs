@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together, test_deps};
-use crate::{bucket, deny, geoip, node, postgres, prerequisites, python};
+use crate::python::Environment;
+use crate::{bucket, deny, geoip, node, postgres, prerequisites};
 
-const SDK_REQUIREMENTS: &str = "tests/sdk/requirements.txt";
-const SPANS_REQUIREMENTS: &str = "tests/sdk-spans/requirements.txt";
-const PACKAGE_REQUIREMENTS: &str = "tests/python/requirements.txt";
-const OTEL_REQUIREMENTS: &str = "tests/otel/requirements.txt";
-const LLAMAINDEX_REQUIREMENTS: &str = "tests/otel/llamaindex/requirements.txt";
-const OPENAPI_REQUIREMENTS: &str = "tests/openapi/requirements.txt";
-const DEPLOY_REQUIREMENTS: &str = "tests/deploy/requirements.txt";
+const SDK: Environment = Environment { name: "venv", requirements: "tests/sdk/requirements.txt" };
+const SPANS: Environment = Environment { name: "venv-spans", requirements: "tests/sdk-spans/requirements.txt" };
+const PACKAGE: Environment = Environment { name: "venv-package", requirements: "tests/python/requirements.txt" };
+const OTEL: Environment = Environment { name: "venv-otel", requirements: "tests/otel/requirements.txt" };
+const LLAMAINDEX: Environment =
+    Environment { name: "venv-llamaindex", requirements: "tests/otel/llamaindex/requirements.txt" };
+const OPENAPI: Environment = Environment { name: "venv-openapi", requirements: "tests/openapi/requirements.txt" };
+const DEPLOY: Environment = Environment { name: "deploy", requirements: "tests/deploy/requirements.txt" };
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -89,15 +91,36 @@ impl Step {
         }
     }
 
+    /// What the step's suite runs in.
+    fn environment(self) -> Option<Environment> {
+        match self {
+            Self::Python | Self::Sdk => Some(SDK),
+            Self::Deploy => Some(DEPLOY),
+            Self::Spans => Some(SPANS),
+            Self::Wheel => Some(PACKAGE),
+            Self::Otel => Some(OTEL),
+            Self::Openapi => Some(OPENAPI),
+            _ => None,
+        }
+    }
+
+    /// Installs what the step's suite needs while earlier steps compile: the one waits for the network, the other for
+    /// the processor. A failure shows when the step itself installs it.
+    fn provide(self) {
+        if let Some(environment) = self.environment() {
+            let _ = environment.programs();
+        }
+    }
+
     fn run(self, plan: &[Self], runner: &[OsString]) -> Result<()> {
         match self {
             Self::Prerequisites => prerequisites::provide(plan),
-            Self::Python => python::environment("venv", SDK_REQUIREMENTS).map(drop),
+            Self::Python => SDK.programs().map(drop),
             Self::Fmt => run_command(&mut cargo("fmt --all --check")),
             Self::Clippy => run_command(&mut cargo("clippy --workspace --all-targets --locked -- -D warnings")),
             Self::Deny => deny::check(),
             Self::Deploy => {
-                let programs = python::environment("deploy", DEPLOY_REQUIREMENTS)?;
+                let programs = DEPLOY.programs()?;
                 run_command(command(programs.join("check-jsonschema")).args([
                     "--builtin-schema",
                     "vendor.compose-spec",
@@ -119,7 +142,7 @@ impl Step {
             Self::Postgres => {
                 let server = postgres::start()?;
                 run_command(
-                    cargo("test --package agentsight-server --test http --locked")
+                    cargo("test --workspace --locked --test http")
                         .env("AGENTSIGHT_TEST_ENGINE", "postgres")
                         .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
                 )
@@ -133,11 +156,9 @@ impl Step {
                 let server = postgres::start()?;
                 run_command(
                     // One after the other: each has servers of its own, and they take the machine's time.
-                    cargo(
-                        "test --package agentsight-cli --test command --locked nodes:: -- --ignored --test-threads=1",
-                    )
-                    .args(runner)
-                    .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
+                    cargo("test --workspace --locked --test command nodes:: -- --ignored --test-threads=1")
+                        .args(runner)
+                        .env("AGENTSIGHT_TEST_POSTGRES", server.url()),
                 )
             }
         }
@@ -168,6 +189,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let took = step_started.elapsed();
         println!("── {}: {}", step.name(), seconds(took));
         times.push(format!("{} {}", step.name(), seconds(took)));
+        if step == Step::Prerequisites {
+            let ahead = plan.clone();
+            std::thread::spawn(move || ahead.iter().for_each(|step| step.provide()));
+        }
     }
     println!("\nAll green in {} ({}).", seconds(started.elapsed()), times.join(", "));
     Ok(())
@@ -180,9 +205,15 @@ fn plan(only: &[Step], skip: &[Step]) -> Vec<Step> {
     Step::value_variants().iter().copied().filter(|step| wanted(step) && !skip.contains(step)).collect()
 }
 
+/// Builds the server binary, which the tests of the command need. A part of the workspace by itself would have other
+/// features, and be compiled once more.
+fn build_binary() -> Result<()> {
+    run_command(&mut cargo("test --workspace --locked --no-run --test command"))
+}
+
 fn sdk(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
-    let programs = python::environment("venv", SDK_REQUIREMENTS)?;
+    build_binary()?;
+    let programs = SDK.programs()?;
     let suite = || -> Result<Command> {
         let mut suite = command(programs.join("python"));
         suite
@@ -207,9 +238,9 @@ fn sdk(runner: &[OsString]) -> Result<()> {
 }
 
 fn spans(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
-    let older = python::environment("venv", SDK_REQUIREMENTS)?;
-    let programs = python::environment("venv-spans", SPANS_REQUIREMENTS)?;
+    build_binary()?;
+    let older = SDK.programs()?;
+    let programs = SPANS.programs()?;
     let suite = || -> Result<Command> {
         let mut suite = command(programs.join("python"));
         suite
@@ -226,8 +257,8 @@ fn spans(runner: &[OsString]) -> Result<()> {
 }
 
 fn wheel(runner: &[OsString]) -> Result<()> {
-    let original = python::environment("venv", SDK_REQUIREMENTS)?;
-    let programs = python::environment("venv-package", PACKAGE_REQUIREMENTS)?;
+    let original = SDK.programs()?;
+    let programs = PACKAGE.programs()?;
     let python = programs.join("python");
     let wheels = test_deps().join("wheels");
     // Of several wheels, an old one might be installed.
@@ -263,9 +294,9 @@ fn wheel(runner: &[OsString]) -> Result<()> {
 }
 
 fn otel(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
-    let programs = python::environment("venv-otel", OTEL_REQUIREMENTS)?;
-    let llamaindex = python::environment("venv-llamaindex", LLAMAINDEX_REQUIREMENTS)?;
+    build_binary()?;
+    let programs = OTEL.programs()?;
+    let llamaindex = LLAMAINDEX.programs()?;
     let node = node::packages("otel-node", "tests/otel/node")?;
     run_command(
         command(programs.join("python"))
@@ -278,8 +309,8 @@ fn otel(runner: &[OsString]) -> Result<()> {
 }
 
 fn openapi(runner: &[OsString]) -> Result<()> {
-    run_command(&mut cargo("build --locked --package agentsight-cli"))?;
-    let programs = python::environment("venv-openapi", OPENAPI_REQUIREMENTS)?;
+    build_binary()?;
+    let programs = OPENAPI.programs()?;
     run_command(
         command(programs.join("python"))
             .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/openapi"])

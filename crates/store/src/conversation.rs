@@ -1,22 +1,24 @@
 //! Conversations: their rows, and assembling them whole.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use agentsight_model::conversation::{Conversation, ConversationRow, GeoLocation, Lookup};
 use agentsight_model::ids::{AgentId, ConversationId, ConversationRef, EnvironmentId, MessageId};
-use agentsight_model::price::Book;
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::Target;
 
-use crate::engine::{Column, Param, Query, Reader, Row, Tx, damaged, params};
+use crate::engine::{Param, Reader, Row, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::feedback::{own_feedback, own_feedback_columns};
 use crate::message::{self, Message};
 use crate::{Store, ticket, usage};
 
 /// Rows that a fetch reads where it is asked for; a larger conversation is read on a thread for long work.
-const READ_NOW_ROWS: i64 = 256;
+macro_rules! read_now_rows {
+    () => {
+        256
+    };
+}
 
 macro_rules! head_columns {
     () => {
@@ -43,7 +45,7 @@ pub(crate) struct Head {
 impl Head {
     /// Too much to read where it is asked for.
     pub(crate) fn is_large(&self) -> bool {
-        i64::try_from(self.row.message_count).unwrap_or(i64::MAX).saturating_add(self.action_logs) > READ_NOW_ROWS
+        i64::try_from(self.row.message_count).unwrap_or(i64::MAX).saturating_add(self.action_logs) > read_now_rows!()
     }
 }
 
@@ -121,13 +123,35 @@ pub(crate) fn heads(reader: &Reader<'_>, agent: AgentId, ids: &[i64]) -> Result<
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-// One conversation is asked for by itself and many by a list: the same statement otherwise.
+/// One conversation is asked for by itself, many by a list, or one together with its own row, unless it is large: the
+/// same statement otherwise.
+struct OfConversations {
+    one: &'static str,
+    many: &'static str,
+    of_id: &'static str,
+    of_name: &'static str,
+}
+
+macro_rules! of_small {
+    ($column:literal) => {
+        concat!(
+            "(select id from conversations where agent_id = ?1 and ",
+            $column,
+            " = ?2 and message_count + action_log_count <= ",
+            read_now_rows!(),
+            ") "
+        )
+    };
+}
+
 macro_rules! of_conversations {
     ($name:ident: $before:expr, $column:literal, $after:literal) => {
-        const $name: [&str; 2] = [
-            concat!($before, $column, " = ?2 ", $after),
-            concat!($before, $column, " in (select value from rarray(?2)) ", $after),
-        ];
+        static $name: OfConversations = OfConversations {
+            one: concat!($before, $column, " = ?2 ", $after),
+            many: concat!($before, $column, " in (select value from rarray(?2)) ", $after),
+            of_id: concat!($before, $column, " = ", of_small!("id"), $after),
+            of_name: concat!($before, $column, " = ", of_small!("conversation_id"), $after),
+        };
     };
 }
 of_conversations!(MESSAGES: "select conversation, id, timestamp, sender, content, action_name, metadata from messages where agent_id = ?1 and ",
@@ -139,83 +163,140 @@ of_conversations!(BUTTONS: "select conversation, message, id, button_event, labe
 of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime_type, size_bytes from attachments where agent_id = ?1 and ",
     "conversation", "order by conversation, id");
 of_conversations!(FEEDBACKS: concat!("select ", own_feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
+of_conversations!(USAGES: concat!("select ", usage::summed_columns!(), " where agent_id = ?1 and "), "conversation", "order by conversation, id");
 
-/// What a whole conversation is made of, in the order in which it is read.
+/// What a whole conversation is made of, in the order in which it is read: what hangs on messages after them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Messages,
     Logs,
     Buttons,
     Files,
     Feedbacks,
+    Usages,
+}
+
+impl Part {
+    /// What a fetch reads.
+    const ALL: [Self; 6] = [Self::Messages, Self::Logs, Self::Buttons, Self::Files, Self::Feedbacks, Self::Usages];
+    /// What a list reads: it does not tell what was used.
+    pub(crate) const OF_LISTS: [Self; 5] = [Self::Messages, Self::Logs, Self::Buttons, Self::Files, Self::Feedbacks];
+
+    fn statement(self) -> &'static OfConversations {
+        match self {
+            Self::Messages => &MESSAGES,
+            Self::Logs => &ACTION_LOGS,
+            Self::Buttons => &BUTTONS,
+            Self::Files => &ATTACHMENTS,
+            Self::Feedbacks => &FEEDBACKS,
+            Self::Usages => &USAGES,
+        }
+    }
+
+    /// Whether anything of it hangs on a conversation.
+    fn hangs_on(self, head: &Head) -> bool {
+        match self {
+            Self::Messages => true,
+            Self::Logs => head.action_logs > 0,
+            Self::Buttons => head.buttons > 0,
+            Self::Files => head.attachments > 0,
+            Self::Feedbacks => head.conversation_feedbacks > 0 || head.message_feedbacks > 0,
+            Self::Usages => head.usages > 0,
+        }
+    }
+}
+
+/// Conversations that are being put together from their rows.
+struct Assembly {
+    agent: AgentId,
+    whole: Vec<Conversation>,
+    have_tickets: bool,
+    used: usage::Summed,
+    /// Where the search for a part's message goes on.
+    after: (Part, usize),
+}
+
+impl Assembly {
+    fn new(agent: AgentId, heads: Vec<Head>) -> Self {
+        let have_tickets = heads.iter().any(|head| head.tickets > 0);
+        let whole = heads.into_iter().map(|head| {
+            let messages = Vec::with_capacity(usize::try_from(head.row.message_count).unwrap_or(0));
+            head.row.with_transcript(messages, Vec::new())
+        });
+        Self { agent, whole: whole.collect(), have_tickets, used: usage::Summed::default(), after: (Part::Messages, 0) }
+    }
+
+    fn take(&mut self, part: Part, row: &Row<'_>) -> Result<()> {
+        match part {
+            Part::Usages => return self.used.add(row),
+            Part::Feedbacks => return attach_feedback(self.agent, row, &mut self.whole),
+            Part::Messages | Part::Logs | Part::Buttons | Part::Files => {}
+        }
+        let Some(conversation) = find_conversation(&mut self.whole, row.int(0)?) else { return Ok(()) };
+        if part == Part::Messages {
+            conversation.messages.push(message::message(row, 0)?);
+            return Ok(());
+        }
+        if self.after.0 != part {
+            self.after = (part, 0);
+        }
+        let Some(message) = row.opt_int(1)? else { return Ok(()) };
+        let Some(message) = find_message(&mut conversation.messages, message, &mut self.after.1) else { return Ok(()) };
+        match part {
+            Part::Logs => message.action_logs.push(message::action_log(row, 1)?),
+            Part::Buttons => message.button = Some(message::button(row, 2)?),
+            Part::Files => message.attachments.push(message::attachment(row, 1)?),
+            Part::Messages | Part::Feedbacks | Part::Usages => {}
+        }
+        Ok(())
+    }
+
+    /// The conversations, with their tickets, and what all of them used.
+    fn finish(mut self, reader: &Reader<'_>) -> Result<(Vec<Conversation>, usage::Summed)> {
+        if self.have_tickets {
+            let ids: Vec<i64> = self.whole.iter().map(|conversation| conversation.id.0).collect();
+            let mut found = ticket::of_conversations(reader, self.agent, &ids)?;
+            for conversation in &mut self.whole {
+                conversation.tickets = found.remove(&conversation.id.0);
+            }
+        }
+        Ok((self.whole, self.used))
+    }
+
+    /// The one conversation that this was begun with, as a fetch answers it.
+    fn finish_one(self, reader: &Reader<'_>) -> Result<Conversation> {
+        let (mut whole, used) = self.finish(reader)?;
+        let mut one = whole.pop().ok_or(Error::NotFound(Missing::Row))?;
+        one.tickets.get_or_insert_default();
+        one.token_usage = Some(used.finish());
+        Ok(one)
+    }
 }
 
 /// Puts conversations together, in a number of statements that does not depend on how many they are.
 pub(crate) fn assemble(reader: &Reader<'_>, agent: AgentId, heads: Vec<Head>) -> Result<Vec<Conversation>> {
     let ids: Vec<i64> = heads.iter().map(|head| head.row.id.0).collect();
-    let (is_one, scope) = match ids.as_slice() {
-        [one] => (true, Param::Int(*one)),
-        many => (false, Param::Ints(many)),
-    };
-    let scope = [Param::from(agent), scope];
-    let any = |count: fn(&Head) -> i64| heads.iter().any(|head| count(head) > 0);
-    let (logs, buttons, files, tickets) =
-        (any(|h| h.action_logs), any(|h| h.buttons), any(|h| h.attachments), any(|h| h.tickets));
-    let (feedbacks, votes) = (any(|h| h.conversation_feedbacks), any(|h| h.message_feedbacks));
+    let parts: Vec<Part> =
+        Part::OF_LISTS.into_iter().filter(|part| heads.iter().any(|head| part.hangs_on(head))).collect();
+    let statements: Vec<&str> = parts.iter().map(|part| part.statement().many).collect();
+    gather(reader, &parts, &statements, Param::Ints(&ids), Assembly::new(agent, heads))?
+        .finish(reader)
+        .map(|(whole, _)| whole)
+}
 
-    let mut whole: Vec<Conversation> = heads
-        .into_iter()
-        .map(|head| {
-            let messages = Vec::with_capacity(usize::try_from(head.row.message_count).unwrap_or(0));
-            head.row.with_transcript(messages, Vec::new())
-        })
-        .collect();
-    let [messages_sql, logs_sql, buttons_sql, files_sql, feedbacks_sql] =
-        [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].map(|[one, many]| if is_one { one } else { many });
-
-    let asked: Vec<(Part, &str)> = [
-        (true, Part::Messages, messages_sql),
-        (logs, Part::Logs, logs_sql),
-        (buttons, Part::Buttons, buttons_sql),
-        (files, Part::Files, files_sql),
-        (feedbacks || votes, Part::Feedbacks, feedbacks_sql),
-    ]
-    .into_iter()
-    .filter_map(|(wanted, part, sql)| wanted.then_some((part, sql)))
-    .collect();
-    let queries: Vec<Query<'_>> = asked.iter().map(|(_, sql)| Query { sql, params: &scope }).collect();
-    // Where the search for a part's message goes on.
-    let mut after = (Part::Messages, 0);
-    reader.each_of(&queries, &mut |at, row| {
-        let Some((part, _)) = asked.get(at) else { return Ok(()) };
-        if *part == Part::Feedbacks {
-            return attach_feedback(agent, row, &mut whole);
-        }
-        let Some(conversation) = find_conversation(&mut whole, row.int(0)?) else { return Ok(()) };
-        if *part == Part::Messages {
-            conversation.messages.push(message::message(row, 0)?);
-            return Ok(());
-        }
-        if after.0 != *part {
-            after = (*part, 0);
-        }
-        let Some(message) = row.opt_int(1)? else { return Ok(()) };
-        let Some(message) = find_message(&mut conversation.messages, message, &mut after.1) else { return Ok(()) };
-        match part {
-            Part::Logs => message.action_logs.push(message::action_log(row, 1)?),
-            Part::Buttons => message.button = Some(message::button(row, 2)?),
-            Part::Files => message.attachments.push(message::attachment(row, 1)?),
-            Part::Messages | Part::Feedbacks => {}
-        }
-        Ok(())
+/// Reads parts into an assembly.
+fn gather(
+    reader: &Reader<'_>,
+    parts: &[Part],
+    statements: &[&str],
+    scope: Param<'_>,
+    mut assembly: Assembly,
+) -> Result<Assembly> {
+    reader.each_part(statements, &[assembly.agent.into(), scope], &mut |at, row| match parts.get(at) {
+        Some(part) => assembly.take(*part, row),
+        None => Ok(()),
     })?;
-    if tickets {
-        let mut found = ticket::of_conversations(reader, agent, &ids)?;
-        for conversation in &mut whole {
-            conversation.tickets = found.remove(&conversation.id.0);
-        }
-    }
-    Ok(whole)
+    Ok(assembly)
 }
 
 /// A page has a hundred conversations at most.
@@ -351,180 +432,8 @@ macro_rules! known_with_earlier_by {
 /// The conversation that an event goes to, and the message that the same event left there before.
 pub(crate) type Destination = (Known, Option<MessageId>);
 
-/// What a write will ask first: where its event goes.
-pub(crate) struct Errand {
-    pub(crate) agent: AgentId,
-    pub(crate) target: Target,
-    pub(crate) earlier: Earlier,
-}
-
-/// What the errands of a group found, asked all together before its writes run: on a server each would
-/// cost a round trip of its own. What the group has changed since is asked again.
-#[derive(Default)]
-pub(crate) struct Ahead {
-    found: HashMap<(AgentId, Target, Earlier), Option<Destination>>,
-    changed: HashSet<(AgentId, ConversationId)>,
-    made: HashSet<(AgentId, String)>,
-    /// The book that this group prices with.
-    book: Option<Arc<Book>>,
-}
-
-impl Ahead {
-    /// The book, where the group has asked for it.
-    pub(crate) fn book(&self) -> Option<Arc<Book>> {
-        self.book.clone()
-    }
-
-    /// The group has asked for the book.
-    pub(crate) fn keep_book(&mut self, book: Arc<Book>) {
-        self.book = Some(book);
-    }
-
-    /// The group has changed the book.
-    pub(crate) fn forget_book(&mut self) {
-        self.book = None;
-    }
-
-    /// The group has written to a conversation.
-    pub(crate) fn note_changed(&mut self, agent: AgentId, id: ConversationId) {
-        self.changed.insert((agent, id));
-    }
-
-    /// The group has made a conversation.
-    pub(crate) fn note_made(&mut self, agent: AgentId, name: &str) {
-        self.made.insert((agent, name.to_owned()));
-    }
-
-    /// What was found, where that still holds; nothing where it was not asked, or may have changed.
-    fn take(&mut self, agent: AgentId, target: &Target, earlier: &Earlier) -> Option<Option<Destination>> {
-        if self.found.is_empty() {
-            return None;
-        }
-        let found = self.found.remove(&(agent, target.clone(), *earlier))?;
-        let changed = match (&found, &target.name) {
-            (Some((known, _)), _) => self.changed.contains(&(agent, known.id)),
-            // An integer that leads nowhere leaves the name to be asked for.
-            (None, Some(name)) => target.id.is_some() || self.made.contains(&(agent, name.clone())),
-            (None, None) => false,
-        };
-        (!changed).then_some(found)
-    }
-}
-
-/// The destinations of many events by one key of their conversations: which event it is, then as
-/// [`known_with_earlier_by`] answers.
-macro_rules! known_of_many_by {
-    ($column:literal) => {
-        concat!(
-            "select e.at, c.id, c.conversation_id, c.environment_id, c.started_at, c.ended_at, c.unindexed_since,
-                (select m.id from messages m where m.agent_id = e.agent and m.conversation = c.id and m.timestamp = e.timestamp
-                    and m.receipt = e.receipt and m.received_at >= e.since order by m.id limit 1)
-             from unnest(?1, ?2, ?3, ?4, ?5, ?6) e (agent, key, at, timestamp, receipt, since)
-             join conversations c on c.agent_id = e.agent and c.",
-            $column,
-            " = e.key"
-        )
-    };
-}
-
-/// Every node locks in the same order, so that none waits for another that waits for it.
-macro_rules! lock_many_by {
-    ($column:literal) => {
-        concat!(
-            "select c.id from unnest(?1, ?2) e (agent, key) join conversations c on c.agent_id = e.agent and c.",
-            $column,
-            " = e.key order by c.agent_id, c.id"
-        )
-    };
-}
-
-/// Errands by one key of their conversations, as columns.
-struct Asked {
-    lock: &'static str,
-    find: &'static str,
-    agents: Vec<Option<i64>>,
-    keys: Column,
-    places: Vec<Option<i64>>,
-    timestamps: Vec<Option<i64>>,
-    receipts: Vec<Option<i64>>,
-    since: Vec<Option<i64>>,
-}
-
-impl Asked {
-    fn new(lock: &'static str, find: &'static str, keys: Column) -> Self {
-        let [agents, places, timestamps, receipts, since] = Default::default();
-        Self { lock, find, agents, keys, places, timestamps, receipts, since }
-    }
-
-    fn push(&mut self, at: usize, agent: AgentId, earlier: &Earlier) {
-        self.agents.push(Some(agent.0));
-        self.places.push(i64::try_from(at).ok());
-        self.timestamps.push(Some(earlier.timestamp.0));
-        self.receipts.push(earlier.receipt);
-        self.since.push(Some(earlier.since.0));
-    }
-
-    /// The columns in the order in which the statements name them.
-    fn into_columns(self) -> (&'static str, &'static str, [Column; 6]) {
-        let Self { lock, find, agents, keys, places, timestamps, receipts, since } = self;
-        let [agents, places, timestamps, receipts, since] =
-            [agents, places, timestamps, receipts, since].map(Column::Ints);
-        (lock, find, [agents, keys, places, timestamps, receipts, since])
-    }
-}
-
-/// Asks for the destinations of a group of events together, and keeps other nodes from them. Only a server is asked.
-pub(crate) fn look_ahead<'l>(tx: &Tx<'_>, errands: impl Iterator<Item = &'l Errand>) -> Result<()> {
-    let errands: Vec<&Errand> = errands.collect();
-    let mut by_id =
-        Asked::new(lock_many_by!("id"), known_of_many_by!("id"), Column::Ints(Vec::with_capacity(errands.len())));
-    let mut by_name = Asked::new(
-        lock_many_by!("conversation_id"),
-        known_of_many_by!("conversation_id"),
-        Column::Texts(Vec::with_capacity(errands.len())),
-    );
-    for (at, errand) in errands.iter().enumerate() {
-        let asked = match (errand.target.id, &errand.target.name) {
-            (Some(id), _) => {
-                by_id.keys.push(&id.into())?;
-                &mut by_id
-            }
-            (None, Some(name)) => {
-                by_name.keys.push(&name.into())?;
-                &mut by_name
-            }
-            (None, None) => continue,
-        };
-        asked.push(at, errand.agent, &errand.earlier);
-    }
-    let asked: Vec<_> =
-        [by_id, by_name].into_iter().filter(|asked| !asked.agents.is_empty()).map(Asked::into_columns).collect();
-    for (lock, _, [agents, keys, ..]) in &asked {
-        tx.lock(lock, &[Param::Column(agents), Param::Column(keys)])?;
-    }
-    let params: Vec<_> = asked.iter().map(|(_, _, columns)| columns.each_ref().map(Param::Column)).collect();
-    let queries: Vec<Query<'_>> =
-        asked.iter().zip(&params).map(|((_, find, _), params)| Query { sql: find, params }).collect();
-    let mut found: Vec<Option<Destination>> = errands.iter().map(|_| None).collect();
-    tx.each_of(&queries, &mut |_, row| {
-        let at = usize::try_from(row.int(0)?).map_err(|_| damaged(0))?;
-        if let Some(found) = found.get_mut(at) {
-            *found = Some(destination(row, 1)?);
-        }
-        Ok(())
-    })?;
-    let named = |errand: &Errand| errand.target.id.is_some() || errand.target.name.is_some();
-    let found = errands
-        .iter()
-        .zip(found)
-        .filter(|(errand, _)| named(errand))
-        .map(|(errand, found)| ((errand.agent, errand.target.clone(), errand.earlier), found));
-    tx.ahead().found = found.collect();
-    Ok(())
-}
-
 /// From [`known_with_earlier_by`], whose columns begin at `from`.
-fn destination(row: &Row<'_>, from: usize) -> Result<Destination> {
+pub(crate) fn destination(row: &Row<'_>, from: usize) -> Result<Destination> {
     Ok((known(row, from)?, row.opt_int(from + 6)?.map(MessageId)))
 }
 
@@ -580,8 +489,8 @@ pub(crate) fn find_target<'t>(
     }
 }
 
-/// A fetch that stopped because the conversation is large.
-enum Fetched {
+/// A fetch that stops where the conversation is large.
+pub(crate) enum Fetched {
     Whole(Box<Conversation>),
     Large,
 }
@@ -596,19 +505,14 @@ impl Store {
     pub async fn fetch_conversation(&self, agent: AgentId, which: ConversationRef) -> Result<Conversation> {
         let wanted = which.clone();
         let read = move |reader: &Reader<'_>| {
-            let head = find_head(reader, agent, &wanted)?.ok_or(Error::NotFound(Missing::Row))?;
-            if head.is_large() {
-                Ok(Fetched::Large)
-            } else {
-                fetch(reader, agent, head).map(|whole| Fetched::Whole(Box::new(whole)))
-            }
+            fetch_unless_large(reader, agent, &wanted, &Part::ALL)?.ok_or(Error::NotFound(Missing::Row))
         };
         match self.engine.read_now(read).await? {
             Fetched::Whole(conversation) => Ok(*conversation),
             Fetched::Large => {
                 let read = move |reader: &Reader<'_>| {
                     let head = find_head(reader, agent, &which)?.ok_or(Error::NotFound(Missing::Row))?;
-                    fetch(reader, agent, head)
+                    fetch(reader, agent, head, &Part::ALL)
                 };
                 self.engine.read(read).await
             }
@@ -632,12 +536,61 @@ impl Store {
     }
 }
 
-fn fetch(reader: &Reader<'_>, agent: AgentId, head: Head) -> Result<Conversation> {
-    let (id, usages) = (head.row.id, head.usages);
-    let mut whole = assemble(reader, agent, vec![head])?.pop().ok_or(Error::NotFound(Missing::Row))?;
-    whole.tickets.get_or_insert_default();
-    whole.token_usage = Some(if usages > 0 { usage::summary(reader, agent, id)? } else { None });
-    Ok(whole)
+/// One conversation with these of its parts, where there is one.
+pub(crate) fn fetch_unless_large(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    which: &ConversationRef,
+    parts: &[Part],
+) -> Result<Option<Fetched>> {
+    if reader.is_far() {
+        return fetch_at_once(reader, agent, which, parts);
+    }
+    match find_head(reader, agent, which)? {
+        None => Ok(None),
+        Some(head) if head.is_large() => Ok(Some(Fetched::Large)),
+        Some(head) => Ok(Some(Fetched::Whole(Box::new(fetch(reader, agent, head, parts)?)))),
+    }
+}
+
+fn fetch(reader: &Reader<'_>, agent: AgentId, head: Head, parts: &[Part]) -> Result<Conversation> {
+    let id = Param::from(head.row.id);
+    let parts: Vec<Part> = parts.iter().copied().filter(|part| part.hangs_on(&head)).collect();
+    let statements: Vec<&str> = parts.iter().map(|part| part.statement().one).collect();
+    gather(reader, &parts, &statements, id, Assembly::new(agent, vec![head]))?.finish_one(reader)
+}
+
+/// The same in one round trip, with questions for parts that may not be there: its own row would tell, in a round trip of
+/// its own.
+fn fetch_at_once(
+    reader: &Reader<'_>,
+    agent: AgentId,
+    which: &ConversationRef,
+    parts: &[Part],
+) -> Result<Option<Fetched>> {
+    let (own, key, of): (_, _, fn(&OfConversations) -> &'static str) = match which {
+        ConversationRef::Id(id) => (HEAD_BY_ID, Param::from(*id), |of| of.of_id),
+        ConversationRef::Named(name) => (HEAD_BY_NAME, Param::from(name), |of| of.of_name),
+    };
+    let statements: Vec<&str> = std::iter::once(own).chain(parts.iter().map(|part| of(part.statement()))).collect();
+    let mut found: Option<(bool, Assembly)> = None;
+    reader.each_part(&statements, &[agent.into(), key], &mut |at, row| {
+        match (at.checked_sub(1).and_then(|at| parts.get(at)), &mut found) {
+            (None, _) => {
+                let head = head(agent, row)?;
+                found = Some((head.is_large(), Assembly::new(agent, vec![head])));
+            }
+            (Some(part), Some((_, assembly))) => assembly.take(*part, row)?,
+            (Some(_), None) => {}
+        }
+        Ok(())
+    })?;
+    found
+        .map(|(is_large, assembly)| match is_large {
+            true => Ok(Fetched::Large),
+            false => assembly.finish_one(reader).map(|whole| Fetched::Whole(Box::new(whole))),
+        })
+        .transpose()
 }
 
 #[cfg(test)]
@@ -656,7 +609,8 @@ mod tests {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         rusqlite::vtab::array::load_module(&connection).unwrap();
         crate::schema::migrate(std::path::Path::new("test"), &connection, Timestamp(0)).unwrap();
-        for sql in [MESSAGES, ACTION_LOGS, BUTTONS, ATTACHMENTS, FEEDBACKS].concat() {
+        let of = Part::ALL.map(Part::statement);
+        for sql in of.iter().flat_map(|of| [of.one, of.many, of.of_id, of.of_name]) {
             let plan = plan(&connection, sql);
             assert!(plan.contains("(agent_id=? AND conversation=?)"), "{sql}\n{plan}");
         }

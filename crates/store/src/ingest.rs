@@ -71,6 +71,7 @@ impl Store {
             where s.agent_id = ?1 and s.trace_id = ?2 limit 1";
         let _turn = self.shared.traces.enter(agent, traces.iter().map(|trace| trace.trace_id.as_str())).await;
         let ids: Vec<String> = traces.iter().map(|trace| trace.trace_id.clone()).collect();
+        let name_environments = traces.iter().any(|trace| trace.fields.environment.is_some());
         let read = move |reader: &Reader<'_>| {
             let asked: Vec<[Param<'_>; 2]> = ids.iter().map(|id| [agent.into(), Param::Text(id)]).collect();
             let queries: Vec<Query<'_>> = asked.iter().map(|params| Query { sql: EARLIER, params }).collect();
@@ -79,8 +80,8 @@ impl Store {
                 earlier.insert(at, row.string(0)?);
                 Ok(())
             })?;
-            let slugs = environments(reader, agent)?.into_iter().map(|environment| environment.slug).collect();
-            Ok((earlier, slugs))
+            let slugs = if name_environments { environments(reader, agent)? } else { Vec::new() };
+            Ok((earlier, slugs.into_iter().map(|environment| environment.slug).collect()))
         };
         let (mut earlier, slugs): (_, HashSet<String>) = self.engine.read_now(read).await?;
         let traces = self.redacted(traces.iter().map(|trace| payload_bytes(&trace.spans)).sum(), traces).await?;

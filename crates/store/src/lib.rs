@@ -6,6 +6,7 @@
 
 mod action;
 mod agent;
+mod ahead;
 mod blob;
 mod button;
 mod conversation;

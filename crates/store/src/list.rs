@@ -5,10 +5,11 @@
 
 use agentsight_model::conversation::{Conversation, ConversationRow};
 use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available};
-use agentsight_model::ids::AgentId;
+use agentsight_model::ids::{AgentId, ConversationRef};
+use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
 
-use crate::conversation::{Head, assemble, heads};
+use crate::conversation::{Fetched, Head, Part, assemble, fetch_unless_large, heads};
 use crate::engine::Reader;
 use crate::error::Result;
 use crate::paging::{self, Conditions, Extent, Found, Listing, Owned};
@@ -179,6 +180,28 @@ fn names_one(filter: &ConversationFilter) -> bool {
     filter.conversation_id.is_some() && filter.search.is_empty() && texts.iter().all(|text| text.is_none())
 }
 
+/// The name of the conversation that a filter asks for, where it asks for nothing else.
+fn names_only(filter: &ConversationFilter) -> Option<&str> {
+    let bare = ConversationFilter {
+        conversation_id: filter.conversation_id.clone(),
+        include_deleted: filter.include_deleted,
+        ordering: filter.ordering.clone(),
+        ..ConversationFilter::default()
+    };
+    filter.conversation_id.as_deref().filter(|_| *filter == bare)
+}
+
+/// A list of one conversation, or of none; nothing where it is large.
+fn fetch_named(reader: &Reader<'_>, agent: AgentId, name: &str, deleted: bool) -> Result<Option<Found<Conversation>>> {
+    let which = ConversationRef::Named(name.to_owned());
+    let rows = match fetch_unless_large(reader, agent, &which, &Part::OF_LISTS)? {
+        Some(Fetched::Large) => return Ok(None),
+        Some(Fetched::Whole(one)) if deleted || !one.is_deleted => vec![*one],
+        Some(Fetched::Whole(_)) | None => Vec::new(),
+    };
+    Ok(Some(Found { count: rows.len() as u64, page: 1, rows }))
+}
+
 impl Store {
     /// Whole conversations that match, as one page or all. `tickets` are there where the filter asks for them.
     ///
@@ -195,6 +218,11 @@ impl Store {
             // `fetch_conversation("name")` of the SDKs: as quick as by the integer.
             let wanted = filter.clone();
             let read = move |reader: &Reader<'_>| {
+                if let (Some(name), Extent::Page(Page { number: PageNumber::At(1), .. }) | Extent::Everything) =
+                    (names_only(&wanted), extent)
+                {
+                    return fetch_named(reader, agent, name, wanted.include_deleted);
+                }
                 let found = find(reader, agent, &wanted, extent, index)?;
                 if found.rows.iter().any(Head::is_large) {
                     return Ok(None);
@@ -204,7 +232,7 @@ impl Store {
             };
             let found = self.engine.read_now(read).await?;
             if let Some(mut found) = found {
-                found.rows.iter_mut().for_each(|row| row.tickets = None);
+                found.rows.iter_mut().for_each(|row| (row.tickets, row.token_usage) = (None, None));
                 return Ok(found);
             }
         }

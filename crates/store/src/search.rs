@@ -115,14 +115,14 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
     let (mut documents, mut messages, mut indexed) = (Vec::new(), 0, 0);
     let many = waiting.len() as u64;
     for (agent, conversation) in waiting {
-        let mut grams = BTreeSet::new();
+        let mut grams = Grams::default();
         tx.each(UNINDEXED, params![agent, conversation], |row| {
             messages += 1;
-            collect_grams(row.text(0)?, &mut grams);
+            grams.collect(row.text(0)?);
             Ok(())
         })?;
         for text in own_texts_of(tx, agent, conversation)?.iter().flatten() {
-            collect_grams(text, &mut grams);
+            grams.collect(text);
         }
         tx.execute(
             "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2",
@@ -133,9 +133,9 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
             params![agent, conversation],
         )?;
         indexed += 1;
-        if !grams.is_empty() {
+        if !grams.gathered.is_empty() {
             let id = tx.next_id(Kind::SearchDoc)?;
-            documents.push(Document { agent, id, conversation: conversation.0, grams: document(agent, &grams) });
+            documents.push(Document { agent, id, conversation: conversation.0, grams: grams.document(agent) });
         }
         if messages >= most {
             break;
@@ -162,29 +162,57 @@ fn gram_char(c: char) -> char {
     if c.is_ascii_control() { ' ' } else { c }
 }
 
-fn collect_grams(text: &str, grams: &mut BTreeSet<[char; GRAM]>) {
-    let folded = fold(text);
-    let mut window = [PAD; GRAM];
-    for (n, c) in folded.chars().map(gram_char).chain([PAD; GRAM - 1]).enumerate() {
-        window.rotate_left(1);
-        if let Some(last) = window.last_mut() {
-            *last = c;
-        }
-        if n + 1 >= GRAM {
-            grams.insert(window);
-        }
-    }
+/// Bits of a character in a gram.
+const CHAR_BITS: u32 = 21;
+
+/// Grams that are gathered before they are sorted and told apart.
+const GATHERED: usize = 64 * 1024;
+
+/// Grams of texts, each packed into an integer that sorts as its characters do.
+#[derive(Default)]
+struct Grams {
+    gathered: Vec<u64>,
+    /// How many of the first ones are sorted, and each there once.
+    distinct: usize,
 }
 
-fn document(agent: AgentId, grams: &BTreeSet<[char; GRAM]>) -> String {
-    let prefix = format!("{agent}:");
-    let mut text = String::with_capacity(grams.len() * (prefix.len() + GRAM + 2));
-    for gram in grams {
-        text.push_str(&prefix);
-        text.extend(gram);
-        text.push(BETWEEN);
+impl Grams {
+    fn collect(&mut self, text: &str) {
+        const ALL: u64 = (1 << (CHAR_BITS * GRAM as u32)) - 1;
+        let folded = fold(text);
+        let mut window = 0;
+        for (n, c) in folded.chars().map(gram_char).chain([PAD; GRAM - 1]).enumerate() {
+            window = (window << CHAR_BITS | u64::from(u32::from(c))) & ALL;
+            if n + 1 >= GRAM {
+                self.gathered.push(window);
+                if self.gathered.len() > GATHERED + 2 * self.distinct {
+                    self.tell_apart();
+                }
+            }
+        }
     }
-    text
+
+    fn tell_apart(&mut self) {
+        self.gathered.sort_unstable();
+        self.gathered.dedup();
+        self.distinct = self.gathered.len();
+    }
+
+    /// Each once, as a document of the index has them.
+    fn document(mut self, agent: AgentId) -> String {
+        self.tell_apart();
+        let prefix = format!("{agent}:");
+        let mut text = String::with_capacity(self.gathered.len() * (prefix.len() + GRAM + 2));
+        for gram in &self.gathered {
+            text.push_str(&prefix);
+            for place in (0..GRAM as u32).rev() {
+                let code = (gram >> (place * CHAR_BITS)) as u32 & ((1 << CHAR_BITS) - 1);
+                text.extend(char::from_u32(code));
+            }
+            text.push(BETWEEN);
+        }
+        text
+    }
 }
 
 /// A gram as the index holds it.
@@ -290,9 +318,10 @@ mod tests {
     use super::*;
 
     fn grams(text: &str) -> Vec<String> {
-        let mut set = BTreeSet::new();
-        collect_grams(text, &mut set);
-        set.into_iter().map(|gram| gram.iter().map(|c| if *c == PAD { '$' } else { *c }).collect()).collect()
+        let mut grams = Grams::default();
+        grams.collect(text);
+        let document = grams.document(AgentId(7)).replace(PAD, "$");
+        document.split_terminator(BETWEEN).map(|gram| gram.strip_prefix("7:").unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -301,6 +330,16 @@ mod tests {
         assert_eq!(grams("退款"), ["款$$", "退款$"]);
         assert_eq!(grams("a"), ["a$$"]);
         assert_eq!(grams(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_a_long_text_each_gram_is_kept_once() {
+        let text = "abc".repeat(GATHERED);
+        let mut long = Grams::default();
+        long.collect(&text);
+
+        assert!(long.gathered.len() <= GATHERED + 2 * long.distinct);
+        assert_eq!(grams(&text), ["abc", "bca", "bc$", "cab", "c$$"]);
     }
 
     #[test]

@@ -17,8 +17,9 @@ use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewClick, NewConversation, NewEvent, NewFile, Target};
 
 use crate::agent::{EnvironmentKey, environment_for};
-use crate::conversation::{self, Earlier, Errand, Head, Known, find_head, find_to_append};
-use crate::engine::ColumnType::Int;
+use crate::ahead::Errand;
+use crate::conversation::{self, Earlier, Head, Known, find_head, find_to_append};
+use crate::engine::ColumnType::{Int, Text};
 use crate::engine::{Batch, Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::geo::Place;
@@ -331,7 +332,12 @@ fn append(
         return append_files_to(tx, agent, event, *message, files, hashes, now);
     }
     let (known, first) = match find_to_append(tx, agent, &event.target, earlier)? {
-        (_, Some(found)) => found,
+        (_, Some(found)) => {
+            if tx.ahead().claim(agent, found.0.id, event.timestamp) {
+                settle_new(tx, agent, found.0.id, &JsonText::EMPTY)?;
+            }
+            found
+        }
         (Some(name), None) => {
             let id = insert_bare(tx, agent, name, event.timestamp)?;
             // Where another node made it first, the same event may have come with it.
@@ -365,24 +371,38 @@ fn append(
     Ok(Stored { value, created: true })
 }
 
-/// Makes the conversation of an event that names one nobody announced: production, used.
-fn insert_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<ConversationId> {
-    let new = NewConversation {
-        conversation_id: name.to_owned(),
-        name: None,
-        customer_id: None,
-        customer_ip_address: None,
-        device: None,
-        source: None,
-        language: None,
-        environment: None,
-        metadata: None,
-        is_used: Some(true),
-        timestamp: at,
+macro_rules! insert_bare {
+    ($id:literal, $name:literal, $at:literal, $unindexed:literal, $from:literal) => {
+        concat!(
+            "insert into conversations (agent_id, id, conversation_id, environment_id, environment, started_at, ended_at, is_marked,
+                is_used, is_deleted, message_count, action_log_count, button_count, attachment_count, conversation_feedback_count,
+                message_feedback_count, ticket_count, usage_count, unindexed_since)
+             select e.agent_id, ", $id, ", ", $name, ", e.id, e.slug, ", $at, ", ", $at, ", 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, ", $unindexed, " from ", $from,
+            " e.slug = 'production' on conflict (agent_id, conversation_id) do nothing"
+        )
     };
-    let environment = environment_for(tx, agent, None)?;
+}
+
+/// Conversations of which an event told nothing but the name.
+static BARE: Batch = Batch {
+    one: insert_bare!("?2", "?3", "?4", "?5", "environments e where e.agent_id = ?1 and"),
+    many: insert_bare!(
+        "b.id",
+        "b.name",
+        "b.at",
+        "b.unindexed_since",
+        "unnest(?1, ?2, ?3, ?4, ?5) b (agent, id, name, at, unindexed_since) join environments e on e.agent_id = b.agent and"
+    ),
+    types: &[Int, Int, Text, Int, Int],
+    key: 0,
+};
+
+/// Makes the conversation of an event that names one nobody announced: production, used. Leaves what is there as it is
+/// where another node has made it meanwhile.
+pub(crate) fn insert_bare(tx: &Tx<'_>, agent: AgentId, name: &str, at: Timestamp) -> Result<ConversationId> {
     let id = ConversationId(tx.next_id(Kind::Conversation)?);
-    insert_conversation(tx, agent, id, &environment, &new, &Place::default())?;
+    tx.ahead().note_made(agent, name);
+    tx.execute_batched(&BARE, params![agent, id, name, at, search::NEVER_INDEXED])?;
     Ok(id)
 }
 

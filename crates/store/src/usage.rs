@@ -488,45 +488,58 @@ fn continue_counters(tx: &Tx<'_>, agent: AgentId, posted: &PostedCounters, now: 
     }
 }
 
-/// What a conversation used, over all its rows; `None` when it has none.
-pub(crate) fn summary(
-    reader: &Reader<'_>,
-    agent: AgentId,
-    conversation: ConversationId,
-) -> Result<Option<UsageSummary>> {
-    const ROWS: &str = "select model, cost_source, cost_usd, prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens,
-        reasoning_tokens, audio_input_tokens, audio_output_tokens, total_tokens from token_usage where agent_id = ?1 and conversation = ?2 order by id";
-    let mut models: BTreeMap<(Option<String>, String), (TokenCounts, i64)> = BTreeMap::new();
-    let mut totals = TokenCounts::default();
-    let mut cost = 0_i64;
-    reader.each(ROWS, params![agent, conversation], |row| {
+/// What [`Summed`] reads.
+macro_rules! summed_columns {
+    () => {
+        "model, cost_source, cost_usd, prompt_tokens, completion_tokens, embedding_tokens, cache_read_tokens, cache_write_tokens,
+         reasoning_tokens, audio_input_tokens, audio_output_tokens, total_tokens from token_usage"
+    };
+}
+pub(crate) use summed_columns;
+
+/// What a conversation used, summed over its rows.
+#[derive(Default)]
+pub(crate) struct Summed {
+    models: BTreeMap<(Option<String>, String), (TokenCounts, i64)>,
+    totals: TokenCounts,
+    cost: i64,
+}
+
+impl Summed {
+    /// Adds a row of [`summed_columns`].
+    pub(crate) fn add(&mut self, row: &Row<'_>) -> Result<()> {
         let counts = counts(row, 3)?;
         let model = row.opt_string(0)?.filter(|model| !model.is_empty());
-        let entry = models.entry((model, row.string(1)?)).or_default();
+        let entry = self.models.entry((model, row.string(1)?)).or_default();
         entry.0.add(&counts);
         entry.1 = entry.1.saturating_add(row.int(2)?);
-        totals.add(&counts);
-        cost = cost.saturating_add(row.int(2)?);
+        self.totals.add(&counts);
+        self.cost = self.cost.saturating_add(row.int(2)?);
         Ok(())
-    })?;
-    if models.is_empty() {
-        return Ok(None);
     }
-    let sources: BTreeSet<&String> = models.keys().map(|(_, source)| source).collect();
-    Ok(Some(UsageSummary {
-        totals,
-        cost_usd: dollars(cost),
-        cost_sources: sources.into_iter().cloned().collect(),
-        models: models
-            .into_iter()
-            .map(|((model, cost_source), (counts, cost))| ModelUsage {
-                model,
-                cost_source,
-                cost_usd: dollars(cost),
-                counts,
-            })
-            .collect(),
-    }))
+
+    /// `None` where there was no row.
+    pub(crate) fn finish(self) -> Option<UsageSummary> {
+        let Self { models, totals, cost } = self;
+        if models.is_empty() {
+            return None;
+        }
+        let sources: BTreeSet<&String> = models.keys().map(|(_, source)| source).collect();
+        Some(UsageSummary {
+            totals,
+            cost_usd: dollars(cost),
+            cost_sources: sources.into_iter().cloned().collect(),
+            models: models
+                .into_iter()
+                .map(|((model, cost_source), (counts, cost))| ModelUsage {
+                    model,
+                    cost_source,
+                    cost_usd: dollars(cost),
+                    counts,
+                })
+                .collect(),
+        })
+    }
 }
 
 const FROM: &str = "from token_usage u join conversations c on c.agent_id = u.agent_id and c.id = u.conversation where u.agent_id = ?1";

@@ -161,37 +161,72 @@ fn a_store_is_moved_there_and_back() {
     }
 }
 
-#[test]
-fn a_move_that_is_interrupted_or_killed_goes_on() {
+/// A folder whose store has enough messages for a signal to come in the middle of its move.
+fn filled() -> Folder {
     let folder = Folder::new();
     well(&folder.run("demo --once --listen 127.0.0.1:0 --conversations 300 --data-dir agentsight-data"));
     let data = rusqlite::Connection::open(folder.data().join("agentsight.db")).unwrap();
-    // Enough for a signal to come in the middle.
     data.execute_batch(
         "with recursive n(n) as (select 1 union all select n + 1 from n where n < 60000)
          insert into messages select 1, 1, 1000000 + n, 10000000 + n, 1, 'filling ' || n, null, null, null, 0 from n",
     )
     .unwrap();
-    drop(data);
-    // The log grows with every page that is copied.
-    let log = folder.path().join("second/agentsight.db-wal");
-    let begun = || log.metadata().is_ok_and(|log| log.len() > 1_000_000);
+    folder
+}
+
+/// Ends a move twice in its middle, once by a signal that it may answer; then lets it come to its end.
+fn move_with_interruptions(folder: &Folder, command: &str, target: &str, has_begun: impl Fn() -> bool) {
     for (signal, code) in [("INT", Some(1)), ("KILL", None)] {
-        let mut moving = folder.command("migrate --from sqlite:agentsight-data --to sqlite:second");
+        let mut moving = folder.command(command);
         let mut child = moving.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-        eventually("rows are copied", begun);
+        eventually("rows are copied", &has_begun);
         let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         assert_eq!(child.wait().unwrap().code(), code, "{signal}");
-        let served = folder.run("serve --listen 127.0.0.1:0 --data-dir second");
+        let variables = [("AGENTSIGHT_DATABASE_URL", target)];
+        let variables = if target.is_empty() { &[][..] } else { &variables };
+        let served = folder.run_with("serve --listen 127.0.0.1:0 --data-dir second", variables);
         assert!(sentence(&served).contains("is being filled by `agentsight migrate`"), "{served:?}");
     }
-
-    let done = folder.run("migrate --from sqlite:agentsight-data --to sqlite:second");
-
+    let done = folder.run(command);
     well(&done);
-    assert!(done.err.contains("Moved and verified: sqlite:second"), "{done:?}");
+    assert!(done.err.contains("Moved and verified: "), "{done:?}");
+}
+
+#[test]
+fn a_move_that_is_interrupted_or_killed_goes_on() {
+    let folder = filled();
+    // The log grows with every page that is copied.
+    let log = folder.path().join("second/agentsight.db-wal");
+    let has_begun = || log.metadata().is_ok_and(|log| log.len() > 1_000_000);
+
+    move_with_interruptions(&folder, "migrate --from sqlite:agentsight-data --to sqlite:second", "", has_begun);
+
     check_integrity(&folder.path().join("second"));
+}
+
+#[test]
+fn a_move_into_a_server_that_is_interrupted_or_killed_goes_on() {
+    let Some(schema) = TempSchema::new() else { return };
+    let folder = filled();
+    let mark = if schema.server.contains('?') { '&' } else { '?' };
+    let target = format!("{}{mark}schema={}", schema.server, schema.name);
+    // Each part of a table is a transaction of its own, so that its rows are seen as they come.
+    let is_there = || schema.run("select to_regclass('messages') is not null") == ["t"];
+    let copied = || if is_there() { schema.run("select count(*) from messages")[0].parse().unwrap_or(0) } else { 0 };
+    let before = std::cell::Cell::new(0_u64);
+    let has_begun = || copied() > before.get();
+    let command = format!("migrate --from sqlite:agentsight-data --to {target} --to-data-dir second");
+
+    move_with_interruptions(&folder, &command, &target, || {
+        let has_begun = has_begun();
+        if has_begun {
+            before.set(copied());
+        }
+        has_begun
+    });
+
+    assert_eq!(schema.run("select count(*) = count(distinct id) and count(*) > 60000 from messages"), ["t"]);
 }
 
 #[test]

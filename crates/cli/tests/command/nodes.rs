@@ -486,6 +486,61 @@ fn a_query_past_its_time_is_ended_and_logged() {
     assert_eq!(client.get("/api/conversations/").unwrap().0, 200);
 }
 
+#[test]
+#[ignore = "cargo xtask test --only nodes"]
+fn a_server_is_reached_over_tls_by_a_certificate_that_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = in_the_open(&folder);
+    std::fs::create_dir(&place).unwrap();
+    let file = |name: &str| place.join(name).display().to_string();
+    certify(&file("server"), "IP:127.0.0.1");
+    certify(&file("stranger"), "IP:127.0.0.1");
+    certify(&file("named"), "DNS:database.example");
+    let settings =
+        |name: &str| format!("{SETTINGS}\nssl = on\nssl_cert_file = '{}.crt'\nssl_key_file = '{0}.key'", file(name));
+    let cluster = Cluster::start(&place, &settings("server")).unwrap();
+    let over = |mode: &str| format!("{}?sslmode={mode}", cluster.url());
+    let verified = |name: &str| over(&format!("verify-full&sslrootcert={}.crt", file(name)));
+    let nodes = Nodes::on(cluster.url());
+    let refusal = |server: &str| {
+        let said =
+            nodes.folder.run_with("serve --listen 127.0.0.1:0", &[("AGENTSIGHT_DATABASE_URL", &nodes.url(server))]);
+        assert_eq!((said.code, said.out.as_str(), said.err.lines().count()), (Some(1), "", 1), "{said:?}");
+        said.err
+    };
+
+    for server in [over("require"), verified("server")] {
+        let node = nodes.serve_over(&server, "");
+        let body = json!({ "conversation_id": "c", "sender": "agent", "content": server });
+        assert_eq!(node.client(KEY).post("/api/track/", &body).unwrap().0, 201);
+        let encrypted = "select bool_and(s.ssl), count(*) > 1 from pg_stat_activity a join pg_stat_ssl s using (pid) where application_name = 'agentsight'";
+        assert_eq!(nodes.schema.run(encrypted), ["t", "t"]);
+    }
+    for server in [verified("stranger"), over("verify-full")] {
+        let said = refusal(&server);
+        assert!(said.contains("cannot be reached: ") && said.contains("certificate"), "{said}");
+    }
+    cluster.set(&settings("named")).unwrap();
+    cluster.control(&["-m", "fast", "-w", "restart"]).unwrap();
+    let said = refusal(&verified("named"));
+    assert!(said.contains("certificate not valid for name"), "{said}");
+    cluster.set(SETTINGS).unwrap();
+    cluster.control(&["-m", "fast", "-w", "restart"]).unwrap();
+    let said = refusal(&over("require"));
+    assert!(said.contains("does not") && said.contains("TLS"), "{said}");
+}
+
+/// Makes a certificate that vouches for itself, and its key.
+fn certify(path: &str, name: &str) {
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=database", "-addext", &format!("subjectAltName={name}")])
+        .args(["-keyout", &format!("{path}.key"), "-out", &format!("{path}.crt")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 /// A folder that the server's user may enter: temporary ones are for their owner alone.
 fn in_the_open(folder: &tempfile::TempDir) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt as _;

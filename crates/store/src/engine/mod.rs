@@ -21,7 +21,7 @@ pub use postgres::DatabaseUrl;
 pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error};
 
 use crate::StoreConfig;
-use crate::conversation::{Ahead, Errand};
+use crate::ahead::{Ahead, Errand};
 use crate::error::{Error, Result};
 
 /// A parameter of a statement.
@@ -220,21 +220,21 @@ pub(crate) struct Query<'a> {
 /// A row of an answer, read by column position.
 pub(crate) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a tokio_postgres::Row),
+    Postgres(postgres::Cells<'a>),
 }
 
 impl Row<'_> {
     pub(crate) fn int(&self, column: usize) -> Result<i64> {
         match self {
             Self::Sqlite(row) => sqlite::int(row, column),
-            Self::Postgres(row) => postgres::int(row, column),
+            Self::Postgres(cells) => cells.int(column),
         }
     }
 
     pub(crate) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
             Self::Sqlite(row) => sqlite::opt_int(row, column),
-            Self::Postgres(row) => postgres::opt_int(row, column),
+            Self::Postgres(cells) => cells.opt_int(column),
         }
     }
 
@@ -245,14 +245,14 @@ impl Row<'_> {
     pub(crate) fn opt_text(&self, column: usize) -> Result<Option<&str>> {
         match self {
             Self::Sqlite(row) => sqlite::opt_text(row, column),
-            Self::Postgres(row) => postgres::opt_text(row, column),
+            Self::Postgres(cells) => cells.opt_text(column),
         }
     }
 
     pub(crate) fn blob(&self, column: usize) -> Result<&[u8]> {
         match self {
             Self::Sqlite(row) => sqlite::blob(row, column),
-            Self::Postgres(row) => postgres::blob(row, column),
+            Self::Postgres(cells) => cells.blob(column),
         }
     }
 
@@ -260,7 +260,7 @@ impl Row<'_> {
     pub(crate) fn value(&self, column: usize) -> Result<Param<'_>> {
         match self {
             Self::Sqlite(row) => sqlite::value(row, column),
-            Self::Postgres(row) => postgres::any_value(row, column),
+            Self::Postgres(cells) => cells.any_value(column),
         }
     }
 
@@ -337,6 +337,29 @@ impl Reader<'_> {
             }),
             Self::Postgres(transaction) => transaction.ask(queries, each),
         }
+    }
+
+    /// Runs the parts of one question, which share their parameters, and hands each of their rows over with the position
+    /// of its part. A server is given one statement for all of them, so that their types of columns must be integers,
+    /// texts or bytes.
+    pub(crate) fn each_part(
+        &self,
+        parts: &[&str],
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Sqlite(connection) => parts
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, sql)| sqlite::each(connection, sql, params, &mut |row| each(at, row))),
+            Self::Postgres(transaction) => transaction.ask_parts(parts, params, each),
+        }
+    }
+
+    /// Whether each question costs a round trip, so that asking for what may not be there is cheaper than asking first.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// All rows.

@@ -183,46 +183,57 @@ impl Readers {
     }
 }
 
-/// Keeps the write-ahead log from growing without end where reads overlap without a gap.
+/// Copies the write-ahead log into the database from time to time, and keeps it from growing without end where reads
+/// overlap without a gap.
+///
+/// SQLite's own way looks after each commit whether the log is long. As long as any read keeps the log from beginning
+/// anew it is, and each commit then pays for sorting the log and for syncing the database.
 pub(super) struct LogBound {
     readers: Arc<Readers>,
     index: Option<WalIndex>,
+    /// Pages after the last commit.
+    pages: u32,
     /// Pages past which it acts.
     bound: u32,
 }
 
 impl LogBound {
-    pub(super) fn new(readers: Arc<Readers>) -> Self {
-        Self { readers, index: None, bound: LOG_PAGES }
+    /// Takes over from SQLite, for commits of this connection.
+    pub(super) fn new(readers: Arc<Readers>, writer: &Connection) -> rusqlite::Result<Self> {
+        writer.pragma_update(None, "wal_autocheckpoint", 0)?;
+        Ok(Self { readers, index: None, pages: 0, bound: CHECKPOINT_PAGES })
     }
 
-    /// After a commit of the writer: where the log is too long, has kept snapshots end and the log begin anew.
+    /// After a commit of the writer.
     pub(super) fn hold(&mut self, writer: &Connection) {
         if self.index.is_none() {
             self.index = WalIndex::of(writer);
         }
-        let pages = self.index.as_ref().map_or(0, |index| index.state().pages());
-        if pages <= self.bound {
-            if pages <= LOG_PAGES {
-                self.bound = LOG_PAGES;
-            }
+        let before = self.pages;
+        self.pages = self.index.as_ref().map_or(0, |index| index.state().pages());
+        if self.pages < before {
+            self.bound = CHECKPOINT_PAGES;
+        }
+        if self.pages <= self.bound {
             return;
         }
+        self.bound = self.pages.saturating_add(CHECKPOINT_PAGES);
+        // A kept snapshot is of the log, which then cannot begin anew with the next commit.
         self.readers.keep.store(false, Ordering::Relaxed);
         self.readers.end_snapshots(|_| true);
-        let restarted = writer.busy_timeout(RESTART_PATIENCE).and_then(|()| {
-            let busy = writer.query_row("pragma wal_checkpoint(restart)", [], |row| row.get::<_, bool>(0));
-            writer.busy_timeout(BUSY_TIMEOUT)?;
-            busy.map(|busy| !busy)
-        });
-        self.readers.keep.store(true, Ordering::Relaxed);
-        self.bound = match restarted {
-            Ok(true) => LOG_PAGES,
-            Ok(false) => pages.saturating_add(CHECKPOINT_PAGES),
-            Err(error) => {
-                tracing::warn!(error = %engine_error(error), "the write-ahead log could not begin anew");
-                pages.saturating_add(CHECKPOINT_PAGES)
-            }
+        let copied = if self.pages > LOG_PAGES {
+            // Reads overlap: they are waited for.
+            writer.busy_timeout(RESTART_PATIENCE).and_then(|()| {
+                let copied = writer.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
+                writer.busy_timeout(BUSY_TIMEOUT)?;
+                copied
+            })
+        } else {
+            writer.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
         };
+        self.readers.keep.store(true, Ordering::Relaxed);
+        if let Err(error) = copied {
+            tracing::warn!(error = %engine_error(error), "the write-ahead log could not be copied into the database");
+        }
     }
 }

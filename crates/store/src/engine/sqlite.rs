@@ -59,7 +59,8 @@ impl Sqlite {
         crate::schema::migrate(&path, &connection, config.clock.now())?;
         crate::moving::refuse_unfinished(&Reader::Sqlite(&connection))?;
         let readers = Readers::start(&path)?;
-        let seat = Seat::Sqlite { connection, log: LogBound::new(Arc::clone(&readers)) };
+        let log = LogBound::new(Arc::clone(&readers), &connection).map_err(explain)?;
+        let seat = Seat::Sqlite { connection, log };
         let writer = Writer::start(seat, config)?;
         Ok(Self { readers, apart: Semaphore::new(config.readers.max(1)), query_time: config.query_time, writer })
     }

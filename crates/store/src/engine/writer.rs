@@ -21,7 +21,7 @@ use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
 use super::readers::LogBound;
 use super::{Reader, Tx, sqlite};
 use crate::StoreConfig;
-use crate::conversation::{Errand, look_ahead};
+use crate::ahead::{Errand, look_ahead};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
 use crate::search;
@@ -400,13 +400,18 @@ impl Desk {
         let asks_ahead = self.seat.is_shared() && group.len() > 1;
         let done = self.seat.transaction(&self.ids, |tx| {
             if asks_ahead {
-                look_ahead(tx, group.iter().filter_map(|queued| queued.errand.as_ref()))?;
+                let alone = group.iter().all(|queued| queued.errand.is_some());
+                look_ahead(tx, group.iter().filter_map(|queued| queued.errand.as_ref()), alone)?;
             }
             for queued in group.iter_mut() {
                 if let Applied::Broken = queued.job.apply(tx) {
                     broken = Some(());
                     return Err(Error::Closed);
                 }
+            }
+            if tx.ahead().made_in_vain() {
+                broken = Some(());
+                return Err(Error::Closed);
             }
             Ok(tx.pending.get())
         });

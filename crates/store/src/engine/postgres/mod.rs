@@ -225,33 +225,56 @@ impl WriterSession {
     }
 }
 
-fn value<'r, T: FromSql<'r>>(row: &'r tokio_postgres::Row, column: usize) -> Result<Option<T>> {
-    row.try_get(column).map_err(|_| damaged(column))
+/// The columns of a row as a statement has them; where it is a part of another, the places of its columns there.
+pub(crate) struct Cells<'r> {
+    row: &'r tokio_postgres::Row,
+    places: Option<&'r [usize]>,
 }
 
-pub(super) fn int(row: &tokio_postgres::Row, column: usize) -> Result<i64> {
-    opt_int(row, column)?.ok_or_else(|| damaged(column))
-}
+impl<'r> Cells<'r> {
+    fn of(row: &'r tokio_postgres::Row) -> Self {
+        Self { row, places: None }
+    }
 
-pub(super) fn opt_int(row: &tokio_postgres::Row, column: usize) -> Result<Option<i64>> {
-    value(row, column)
-}
+    fn of_part(row: &'r tokio_postgres::Row, places: &'r [usize]) -> Self {
+        Self { row, places: Some(places) }
+    }
 
-pub(super) fn opt_text(row: &tokio_postgres::Row, column: usize) -> Result<Option<&str>> {
-    value(row, column)
-}
+    fn place(&self, column: usize) -> Result<usize> {
+        match self.places {
+            None => Ok(column),
+            Some(places) => places.get(column).copied().ok_or_else(|| damaged(column)),
+        }
+    }
 
-pub(super) fn blob(row: &tokio_postgres::Row, column: usize) -> Result<&[u8]> {
-    value(row, column)?.ok_or_else(|| damaged(column))
-}
+    fn value<T: FromSql<'r>>(&self, column: usize) -> Result<Option<T>> {
+        self.row.try_get(self.place(column)?).map_err(|_| damaged(column))
+    }
 
-pub(super) fn any_value(row: &tokio_postgres::Row, column: usize) -> Result<Param<'_>> {
-    let kind = row.columns().get(column).map(tokio_postgres::Column::type_);
-    let found = match kind {
-        Some(&Type::INT8) => value(row, column)?.map(Param::Int),
-        Some(&Type::TEXT) => value(row, column)?.map(Param::Text),
-        Some(&Type::BYTEA) => value(row, column)?.map(Param::Blob),
-        _ => return Err(damaged(column)),
-    };
-    Ok(found.unwrap_or(Param::Null))
+    pub(super) fn int(&self, column: usize) -> Result<i64> {
+        self.opt_int(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(super) fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        self.value(column)
+    }
+
+    pub(super) fn opt_text(&self, column: usize) -> Result<Option<&'r str>> {
+        self.value(column)
+    }
+
+    pub(super) fn blob(&self, column: usize) -> Result<&'r [u8]> {
+        self.value(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(super) fn any_value(&self, column: usize) -> Result<Param<'r>> {
+        let place = self.place(column)?;
+        let found = match self.row.columns().get(place).map(tokio_postgres::Column::type_) {
+            Some(&Type::INT8) => self.value(column)?.map(Param::Int),
+            Some(&Type::TEXT) => self.value(column)?.map(Param::Text),
+            Some(&Type::BYTEA) => self.value(column)?.map(Param::Blob),
+            _ => return Err(damaged(column)),
+        };
+        Ok(found.unwrap_or(Param::Null))
+    }
 }

@@ -25,8 +25,9 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::Cells;
 use super::address::Address;
-use crate::engine::{Batch, Column, Param, Query, Row, dialect};
+use crate::engine::{Batch, Column, Param, Query, Row, damaged, dialect};
 use crate::error::{Error, Result};
 
 /// Statements that a connection keeps prepared; past it all are prepared anew.
@@ -464,10 +465,56 @@ pub(super) fn failure(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
+/// Several statements as one, `union all`: the first column tells which, and the others hold those of all of them by their
+/// types.
+struct Joined {
+    sql: String,
+    /// Where the columns of each are.
+    places: Vec<Vec<usize>>,
+}
+
+impl Joined {
+    fn of(parts: &[&str], statements: &[Statement]) -> Result<Self> {
+        const TYPES: [Type; 3] = [Type::INT8, Type::TEXT, Type::BYTEA];
+        let count =
+            |statement: &Statement, kind: &Type| statement.columns().iter().filter(|c| c.type_() == kind).count();
+        let most = TYPES.each_ref().map(|kind| statements.iter().map(|s| count(s, kind)).max().unwrap_or(0));
+        let [ints, strings, _] = most;
+        let begins = [1, 1 + ints, 1 + ints + strings];
+        let (mut texts, mut places) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
+        for (at, (sql, statement)) in parts.iter().zip(statements).enumerate() {
+            // Which of its columns stand in the places of each type.
+            let mut standing: [Vec<usize>; 3] = Default::default();
+            let mut its = Vec::with_capacity(statement.columns().len());
+            for (column, described) in statement.columns().iter().enumerate() {
+                let kinds = TYPES.iter().position(|kind| kind == described.type_());
+                let kind = kinds
+                    .ok_or_else(|| Error::Engine(format!("a part has a column of {}", described.type_()).into()))?;
+                let (Some(standing), Some(begin)) = (standing.get_mut(kind), begins.get(kind)) else { continue };
+                its.push(begin + standing.len());
+                standing.push(column);
+            }
+            let cells = TYPES.iter().zip(&standing).zip(most).flat_map(|((kind, standing), most)| {
+                (0..most).map(move |place| match standing.get(place) {
+                    Some(column) => format!("q.c{column}"),
+                    None => format!("null::{kind}"),
+                })
+            });
+            let cells: Vec<String> = std::iter::once(format!("{at}::int8")).chain(cells).collect();
+            let names: Vec<String> = (0..statement.columns().len()).map(|column| format!("c{column}")).collect();
+            texts.push(format!("select {} from ({sql}) q ({})", cells.join(", "), names.join(", ")));
+            places.push(its);
+        }
+        Ok(Self { sql: texts.join(" union all "), places })
+    }
+}
+
 /// A connection with the statements that are prepared on it.
 struct Link {
     client: Client,
     statements: RefCell<HashMap<String, Statement>>,
+    /// By the texts of their parts.
+    joined: RefCell<HashMap<String, Arc<Joined>>>,
     /// Until the first transaction.
     is_new: Cell<bool>,
     /// Transactions so far.
@@ -483,7 +530,13 @@ impl Link {
         }
         let connected = runtime.block_on(async {
             let client = connect(target, more).await?;
-            Ok(Self { client, statements: RefCell::default(), is_new: Cell::new(true), begun: Cell::default() })
+            Ok(Self {
+                client,
+                statements: RefCell::default(),
+                joined: RefCell::default(),
+                is_new: Cell::new(true),
+                begun: Cell::default(),
+            })
         });
         target.note(connected.is_ok());
         connected.map_err(|missed| {
@@ -596,10 +649,11 @@ async fn connect_to(
         }
     });
     let timeout = target.statement_time().as_millis();
-    // What is asked by key is planned once: planning it for its values took longer than running it.
+    // What is asked by key is planned once: planning it for its values took longer than running it. Parts of a question
+    // are read one after the other, in the order of each.
     let mut settings = format!(
         "set statement_timeout = {timeout}; set jit = off; set plan_cache_mode = force_generic_plan; set client_min_messages = warning;
-         set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
+         set max_parallel_workers_per_gather = 0; set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS};
          set tcp_keepalives_idle = {UNHEARD_S}; set tcp_keepalives_interval = {}; set tcp_keepalives_count = 3;
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off';",
         UNHEARD_S / 3
@@ -770,7 +824,44 @@ impl Transaction<'_> {
         let statements: Result<Vec<Statement>> =
             queries.iter().map(|query| self.statement(query.sql, query.params)).collect();
         let statements = statements?;
-        self.exchange(&statements, queries, None, each).map(drop)
+        self.exchange(&statements, queries, None, &mut |at, row| each(at, &Row::Postgres(Cells::of(row)))).map(drop)
+    }
+
+    /// Asks the parts of one question as one statement.
+    pub(in crate::engine) fn ask_parts(
+        &self,
+        parts: &[&str],
+        params: &[Param<'_>],
+        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if let [sql] = parts {
+            return self.ask(&[Query { sql, params }], each);
+        }
+        let key = parts.concat();
+        let known = self.link.joined.borrow().get(&key).cloned();
+        let joined = match known {
+            Some(joined) => joined,
+            None => {
+                self.check()?;
+                let statements: Result<Vec<Statement>> = parts.iter().map(|sql| self.statement(sql, params)).collect();
+                let joined = Arc::new(Joined::of(parts, &statements?)?);
+                let mut all = self.link.joined.borrow_mut();
+                if all.len() >= STATEMENTS {
+                    all.clear();
+                }
+                all.insert(key, Arc::clone(&joined));
+                joined
+            }
+        };
+        self.check()?;
+        self.send_gathered()?;
+        let statement = self.statement(&joined.sql, params)?;
+        let hand_over = &mut |_, row: &tokio_postgres::Row| {
+            let at = usize::try_from(Cells::of(row).int(0)?).map_err(|_| damaged(0))?;
+            let places = joined.places.get(at).ok_or_else(|| damaged(0))?;
+            each(at, &Row::Postgres(Cells::of_part(row, places)))
+        };
+        self.exchange(&[statement], &[Query { sql: &joined.sql, params }], None, hand_over).map(drop)
     }
 
     /// Runs a statement; answers how many rows it changed.
@@ -848,7 +939,7 @@ impl Transaction<'_> {
             })
         });
         match asked {
-            Ok(row) => super::int(&row.ok_or_else(|| Error::Engine("no row was answered".into()))?, 0),
+            Ok(row) => Cells::of(&row.ok_or_else(|| Error::Engine("no row was answered".into()))?).int(0),
             Err(failure) => {
                 *apart = None;
                 Err(self.fail(failure))
@@ -938,7 +1029,7 @@ impl Transaction<'_> {
         statements: &[Statement],
         queries: &[Query<'_>],
         last: Option<&'static str>,
-        each: &mut dyn FnMut(usize, &Row<'_>) -> Result<()>,
+        each: &mut dyn FnMut(usize, &tokio_postgres::Row) -> Result<()>,
     ) -> Result<u64> {
         let queue = self.queue.take();
         self.begun.set(true);
@@ -973,7 +1064,7 @@ impl Transaction<'_> {
                     let row = row.map_err(|error| self.fail(failure(&error)))?;
                     if let Some(at) = of {
                         self.step()?;
-                        each(at, &Row::Postgres(&row))?;
+                        each(at, &row)?;
                     }
                 }
                 self.step()?;
