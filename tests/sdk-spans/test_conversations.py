@@ -1,6 +1,7 @@
 """The conversation's own row: visits, details, metadata and environments."""
 
 import agentsight
+import pytest
 
 import rows
 from expect import assert_is

@@ -276,7 +276,7 @@ fn is_luhn(digits: &[u32]) -> bool {
             doubled => doubled,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Keys of a span by which it is found or told, at its top.
