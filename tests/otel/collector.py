@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler
 import requests
 from google.protobuf.json_format import MessageToDict
 from local import Local
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+REQUESTS = {"traces": ExportTraceServiceRequest, "logs": ExportLogsServiceRequest}
 HANDED_ON = ("authorization", "x-api-key", "content-type", "content-encoding")
 
 
@@ -28,10 +30,11 @@ class _Wire(BaseHTTPRequestHandler):
         body = self.body()
         headers = {name: value for name, value in self.headers.items() if name.lower() in HANDED_ON}
         answer = requests.post(self.server.server + self.path, data=body, headers=headers, timeout=60)
-        if self.path.endswith("/v1/traces"):
+        signal = self.path.rpartition("/v1/")[2]
+        if signal in REQUESTS:
             packed = self.headers.get("Content-Encoding") == "gzip"
             plain = gzip.decompress(body) if packed else body
-            self.server.exports.append((self.path, as_json(plain, self.headers["Content-Type"])))
+            self.server.exports.append((self.path, as_json(plain, self.headers["Content-Type"], REQUESTS[signal])))
             self.server.statuses.append(answer.status_code)
         self.send_response_only(answer.status_code)
         self.send_header("Content-Type", answer.headers["Content-Type"])
@@ -54,12 +57,11 @@ class _Wire(BaseHTTPRequestHandler):
         pass
 
 
-def as_json(body, content_type):
+def as_json(body, content_type, message):
     """A request in the JSON form of OTLP, in which ids are hexadecimal."""
     if content_type.startswith("application/json"):
         return json.loads(body)
-    request = MessageToDict(ExportTraceServiceRequest.FromString(body), use_integers_for_enums=True)
-    return _hexadecimal(request)
+    return _hexadecimal(MessageToDict(message.FromString(body), use_integers_for_enums=True))
 
 
 def _hexadecimal(value):

@@ -15,6 +15,9 @@ from server import Server
 BINARY = os.environ.get("AGENTSIGHT_BIN")
 HERE = Path(__file__).parent
 NODE_PACKAGES = os.environ.get("AGENTSIGHT_TEST_NODE", str(HERE.parents[1] / ".test-deps" / "otel-node"))
+LLAMAINDEX_PYTHON = os.environ.get(
+    "AGENTSIGHT_TEST_LLAMAINDEX_PYTHON", str(HERE.parents[1] / ".test-deps" / "venv-llamaindex" / "bin" / "python")
+)
 for name in [name for name in os.environ if name.startswith(("AGENTSIGHT_", "OTEL_", "LANGFUSE_", "TRACELOOP_"))]:
     del os.environ[name]
 os.environ["NO_PROXY"] = "*"
@@ -27,7 +30,7 @@ from collector import Collector
 from models import Models
 from seen import Seen
 
-ENDED_WITHIN_S = 90
+ENDED_WITHIN_S = 240  # most of it goes into importing, on a machine that has other things to do
 
 
 def pytest_addoption(parser):
@@ -78,13 +81,22 @@ RECORDING = {
     "TRACELOOP_TRACE_CONTENT": "true",
     "TRACELOOP_METRICS_ENABLED": "false",
 }
+# What is said comes as log records: one for each call, or, by OpenLLMetry, one for each message.
+EVENTS = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "EVENT_ONLY"}
 BOTS = {
     "conventions": ("conventions_bot.py", {}),
     "conventions-grpc": ("conventions_bot.py", {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}),
     "conventions-gzip": ("conventions_bot.py", {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}),
+    "conventions-events": ("conventions_bot.py", EVENTS),
+    "conventions-events-grpc": ("conventions_bot.py", EVENTS | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}),
     "openllmetry": ("openllmetry_bot.py", {}),
+    "openllmetry-events": ("conventions_bot.py", {"WATCHED_BY": "openllmetry"}),
+    "openllmetry-anthropic": ("anthropic_bot.py", {"WATCHED_BY": "openllmetry"}),
+    "openllmetry-llamaindex": ("llamaindex_bot.py", {"WATCHED_BY": "openllmetry"}),
     "openllmetry-langchain": ("langchain_bot.py", {"WATCHED_BY": "openllmetry"}),
     "openinference": ("openinference_bot.py", {}),
+    "openinference-anthropic": ("anthropic_bot.py", {"WATCHED_BY": "openinference"}),
+    "openinference-llamaindex": ("llamaindex_bot.py", {"WATCHED_BY": "openinference"}),
     "openinference-langchain": ("langchain_bot.py", {"WATCHED_BY": "openinference"}),
     "langfuse": ("langfuse_bot.py", {}),
     "node-proto": ("plain.mjs", {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}),
@@ -115,7 +127,8 @@ def run(name, server, models):
             "LANGFUSE_SECRET_KEY": key,
         }
         if script.endswith(".py"):
-            command = [sys.executable, HERE / "bots" / script]
+            python = LLAMAINDEX_PYTHON if script == "llamaindex_bot.py" else sys.executable
+            command = [python, HERE / "bots" / script]
         else:
             command = ["node", Path(NODE_PACKAGES) / script]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ENDED_WITHIN_S)

@@ -10,7 +10,12 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "crates" / "otlp" / "tests" / "golden"
 FIRST_NANOSECOND = 1_772_442_900_000_000_000  # 2026-03-02T09:15:00Z
 IDS = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
-TIMES = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano")
+TIMES = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
+# Where the parts of an export stand, and by which of their times they are put in order.
+PARTS = {
+    "resourceSpans": ("scopeSpans", "spans", "startTimeUnixNano"),
+    "resourceLogs": ("scopeLogs", "logRecords", "observedTimeUnixNano"),
+}
 RESOURCE = {"service.name", "telemetry.sdk.language"}
 # What differs from run to run, by the name of its attribute.
 VARYING = re.compile(r"stacktrace|timestamp|msTo|PerSecond|time_to|duration|thread\.|process\.|start_time|end_time")
@@ -31,14 +36,9 @@ def write(name, exports):
 
 
 def normalised(exports):
-    """One export with all spans, in the order of their beginnings."""
-    resources = [resource for export in exports for resource in export["resourceSpans"]]
-    found = []
-    for resource in resources:
-        for scope in resource["scopeSpans"]:
-            found += [(resource.get("resource", {}), scope.get("scope", {}), span) for span in scope["spans"]]
-    found.sort(key=lambda one: int(one[2]["startTimeUnixNano"]))
-    times = sorted({int(time) for _, _, span in found for time in _times(span)})
+    """One export with all spans, and all log records where there are any, in the order of their beginnings."""
+    found = {part: _found(exports, part) for part in PARTS}
+    times = sorted({int(time) for all in found.values() for _, _, one in all for time in _times(one)})
     moments = {time: str(FIRST_NANOSECOND + 1_000_000 * rank) for rank, time in enumerate(times)}
     ids = {}
 
@@ -52,20 +52,33 @@ def normalised(exports):
         if key in IDS and value:
             return ids.setdefault(value, f"{len(ids) + 1:0{IDS[key]}x}")
         if key in TIMES:
-            return moments[int(value)]
+            return moments.get(int(value), value)
         if isinstance(value, str):
             for pattern, instead in VARYING_TEXTS:
                 value = pattern.sub(instead, value)
         return value
 
-    spans = []
-    for resource, scope, span in found:
-        kept = [one for one in resource.get("attributes", []) if one["key"] in RESOURCE]
-        span = tidy(span)
-        span["attributes"] = sorted(span.get("attributes", []), key=lambda one: one["key"])
-        spans.append({"resource": {"attributes": kept}, "scopeSpans": [{"scope": tidy(scope), "spans": [span]}]})
-    return {"resourceSpans": spans}
+    export = {}
+    for part, (scopes, items, _) in PARTS.items():
+        for resource, scope, one in found[part]:
+            kept = [one for one in resource.get("attributes", []) if one["key"] in RESOURCE]
+            one = tidy(one)
+            one["attributes"] = sorted(one.get("attributes", []), key=lambda attribute: attribute["key"])
+            inner = {"scope": tidy(scope), items: [one]}
+            export.setdefault(part, []).append({"resource": {"attributes": kept}, scopes: [inner]})
+    return export
 
 
-def _times(span):
-    return [span["startTimeUnixNano"], span["endTimeUnixNano"]] + [one["timeUnixNano"] for one in span.get("events", [])]
+def _found(exports, part):
+    """Every span, or log record, with its resource and its scope."""
+    scopes, items, time = PARTS[part]
+    found = []
+    for resource in [resource for export in exports for resource in export.get(part, [])]:
+        for scope in resource[scopes]:
+            found += [(resource.get("resource", {}), scope.get("scope", {}), one) for one in scope[items]]
+    return sorted(found, key=lambda one: int(one[2][time]))
+
+
+def _times(one):
+    events = [event["timeUnixNano"] for event in one.get("events", [])]
+    return [one[time] for time in TIMES if int(one.get(time, 0))] + events

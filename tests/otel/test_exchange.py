@@ -14,16 +14,27 @@ TOLD = [
     ("agent", ANSWER),
 ]
 MODEL = "gpt-4o-mini"
+CLAUDE = "claude-sonnet-4-5"
 # Prompt, completion, read from a cache, reasoning.
 WHOLE = (60, 20, 40, 7)
 WITHOUT_REASONING = (60, 20, 40, 0)
 WITHOUT_DETAILS = (100, 20, 0, 0)
 NOTHING = (0, 0, 0, 0)
+OF_CLAUDE = (30, 12, 200, 0)
+OF_CLAUDE_WITHOUT_CACHE = (30, 12, 0, 0)
 # What instrumentations tell of the two calls of the first turn, and of the streamed one, where it is not the whole.
 USAGE = {
     "conventions": [WITHOUT_DETAILS] * 3,
     "conventions-grpc": [WITHOUT_DETAILS] * 3,
     "conventions-gzip": [WITHOUT_DETAILS] * 3,
+    "conventions-events": [WITHOUT_DETAILS] * 3,
+    "conventions-events-grpc": [WITHOUT_DETAILS] * 3,
+    "openllmetry-events": [WHOLE, WHOLE, WITHOUT_REASONING],
+    # It counts the first token of a stream twice.
+    "openllmetry-anthropic": [OF_CLAUDE, OF_CLAUDE, (30, 13, 200, 0)],
+    "openinference-anthropic": [OF_CLAUDE] * 3,
+    "openllmetry-llamaindex": [OF_CLAUDE, OF_CLAUDE, OF_CLAUDE_WITHOUT_CACHE],
+    "openinference-llamaindex": [OF_CLAUDE, OF_CLAUDE, OF_CLAUDE_WITHOUT_CACHE],
     "openllmetry": [WHOLE, WHOLE, WITHOUT_REASONING],
     "openllmetry-langchain": [WITHOUT_REASONING] * 3,
     "node-openinference": [WHOLE, WHOLE, NOTHING],
@@ -31,8 +42,15 @@ USAGE = {
 }
 # These name the model of a streamed answer as it was asked for, not as it answered.
 NAMED_AS_ASKED = {"openllmetry-langchain", "openinference-langchain", "node-openinference"}
+# This one names it so in every call, and this one does not name it at all.
+ALWAYS_NAMED_AS_ASKED = {"openinference-llamaindex"}
+UNNAMED_STREAM = {"openllmetry-llamaindex"}
 # The instrumentation tells of no call that failed.
-SILENT_ABOUT_FAILURES = {"node-openinference", "node-openllmetry"}
+SILENT_ABOUT_FAILURES = {"node-openinference", "node-openllmetry", "openllmetry-llamaindex"}
+# Nor of a tool that failed.
+SILENT_ABOUT_FAILED_TOOLS = {"openllmetry-llamaindex"}
+# A model that fails under its usual name.
+FAILS_BY_ADDRESS = {"openinference-llamaindex"}
 # It gives the one argument of a tool without its name.
 NAMELESS_ARGUMENTS = {"openinference-langchain"}
 
@@ -40,10 +58,17 @@ PYTHON = [
     "conventions",
     "conventions-grpc",
     "conventions-gzip",
+    "conventions-events",
+    "conventions-events-grpc",
     "openllmetry",
+    "openllmetry-events",
+    "openllmetry-anthropic",
+    "openllmetry-llamaindex",
     "openllmetry-langchain",
     "openinference",
+    "openinference-anthropic",
     "openinference-langchain",
+    "openinference-llamaindex",
     "langfuse",
 ]
 NODE = ["node-proto", "node-json", "node-grpc", "vercel", "node-openinference", "node-openllmetry"]
@@ -72,6 +97,8 @@ def test_a_tool_is_an_action_log_with_its_arguments_and_what_it_said(bots, bot):
 
 @pytest.mark.parametrize("bot", ALL)
 def test_a_tool_that_failed_says_why(bots, bot):
+    if bot in SILENT_ABOUT_FAILED_TOOLS:
+        pytest.skip("its instrumentation makes no span of a tool that failed")
     [log] = bots(bot).action_logs("failed")
 
     assert (log["response"], log["error_message"]) == ("", "no money")
@@ -84,8 +111,11 @@ def test_every_call_of_a_model_is_counted_once(bots, bot):
     assert [row["calls"] for row in rows] == [1, 1, 1]
     columns = ("prompt_tokens", "completion_tokens", "cache_read_tokens", "reasoning_tokens")
     assert [tuple(row[column] for column in columns) for row in rows] == USAGE.get(bot, [WHOLE] * 3)
-    streamed = MODEL if bot in NAMED_AS_ASKED else answering(MODEL)
-    assert [row["model"] for row in rows] == [answering(MODEL), answering(MODEL), streamed]
+    model = CLAUDE if bot.endswith(("-anthropic", "-llamaindex")) else MODEL
+    named = model if bot in ALWAYS_NAMED_AS_ASKED else answering(model)
+    streamed = model if bot in NAMED_AS_ASKED else named
+    streamed = None if bot in UNNAMED_STREAM else streamed
+    assert [row["model"] for row in rows] == [named, named, streamed]
 
 
 @pytest.mark.parametrize("bot", ALL)
@@ -93,14 +123,14 @@ def test_a_call_that_failed_is_there_with_its_error(bots, bot):
     if bot in SILENT_ABOUT_FAILURES:
         pytest.skip("its instrumentation makes no span of a call that failed")
     seen = bots(bot)
-    call = next(span for span in seen.spans("failed", kind="llm") if span["status"] == "error")
+    calls = [span for span in seen.spans("failed", kind="llm") if span["status"] == "error"]
 
-    assert call["status"] == "error"
-    assert "the model is broken" in str(seen.get(f"/api/spans/{call['id']}/", payload="true"))
+    # Two instrumentations may have seen it, of which one says why.
+    assert any("the model is broken" in str(seen.get(f"/api/spans/{call['id']}/", payload="true")) for call in calls)
     assert seen.transcript("failed")[0] == ("end_user", "Hello?")
     # A tool's failure is there beside it, and nobody has answered.
     assert ("agent", "Action refund performed") in seen.transcript("failed")
-    assert {row["model"] for row in seen.usage("failed")} >= {"gpt-broken"}
+    assert {row["model"] for row in seen.usage("failed")} >= {CLAUDE if bot in FAILS_BY_ADDRESS else "gpt-broken"}
 
 
 @pytest.mark.parametrize("bot", ALL)
@@ -112,9 +142,11 @@ def test_every_span_that_was_exported_is_kept(bots, bot):
     exported = [
         span["spanId"]
         for export in seen.exports
-        for resource in export["resourceSpans"]
+        for resource in export.get("resourceSpans", [])
         for scope in resource["scopeSpans"]
         for span in scope["spans"]
     ]
-    kept = [span["span_id"] for name in ("helpdesk", "failed") for span in seen.spans(name)]
+    spans = [span for name in ("helpdesk", "failed") for span in seen.spans(name)]
+    # Events that came as log records are kept beside them.
+    kept = [span["span_id"] for span in spans if span["kind"] != "event"]
     assert sorted(kept) == sorted(exported)

@@ -170,6 +170,19 @@ def test_agents_of_one_folder_do_not_see_one_another(tmp_path):
     assert other.api.fetch_conversations()["count"] == 0
 
 
+def test_what_the_rules_name_is_never_kept_in_process(tmp_path, monkeypatch):
+    rules = tmp_path / "rules.toml"
+    monkeypatch.setenv("AGENTSIGHT_REDACTION_RULES", str(rules))
+    rules.write_text('[[rule]]\nname = "email"\n')
+    clients = Clients(endpoint=f"file://{tmp_path}/store")
+    clients.say("c", "I am jane@x.example")
+    assert clients.texts("c") == ["I am [email]"]
+
+    rules.write_text('[[rule]]\nname = "order"\npattern = "ORD-("\n')
+    with pytest.raises(CannotOpenException, match='rule "order": unclosed group'):
+        AgentSightAPI.separate(endpoint=f"file://{tmp_path}/another").fetch_conversation("c")
+
+
 def test_other_threads_go_on_while_a_request_waits():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         api = AgentSightAPI.separate(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", api_key=NOBODY, retries=0)

@@ -37,11 +37,6 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def on_sqlite():
-    return DATABASE_URL is None
-
-
-@pytest.fixture(scope="session")
 def server(tmp_path_factory):
     server = Server(BINARY, tmp_path_factory.mktemp("server"), DATABASE_URL)
     server.start()

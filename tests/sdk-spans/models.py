@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from local import Local
 
 ANSWER = ["It comes", " tomorrow", "."]
+ARGUMENTS = {"order": "A-9"}
 
 # OpenAI counts what it read from its cache among the prompt, and the reasoning among the completion.
 OPENAI_USAGE = {
@@ -109,7 +110,7 @@ class _Model(BaseHTTPRequestHandler):
         if not tools or self.asked["messages"][-1]["role"] == "tool":
             return None
         name = tools[0]["function"]["name"]
-        return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": '{"order": "A-9"}'}}
+        return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": json.dumps(ARGUMENTS)}}
 
     def embeddings(self):
         data = [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}]
@@ -119,8 +120,10 @@ class _Model(BaseHTTPRequestHandler):
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": answering(self.model)}
         head |= {"stop_sequence": None}
         if not self.asked.get("stream"):
-            content = [{"type": "text", "text": "".join(ANSWER)}]
-            return self.answer(head | {"content": content, "stop_reason": "end_turn", "usage": ANTHROPIC_USAGE})
+            call = self.tool_to_use()
+            content = [call or {"type": "text", "text": "".join(ANSWER)}]
+            reason = "tool_use" if call else "end_turn"
+            return self.answer(head | {"content": content, "stop_reason": reason, "usage": ANTHROPIC_USAGE})
         started = head | {"content": [], "stop_reason": None, "usage": ANTHROPIC_USAGE | {"output_tokens": 1}}
         events = [{"type": "message_start", "message": started}]
         events += [{"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}]
@@ -133,6 +136,13 @@ class _Model(BaseHTTPRequestHandler):
         events += [{"type": "message_delta", "delta": ended, "usage": {"output_tokens": 12}}]
         events += [{"type": "message_stop"}]
         self.stream([(event["type"], event) for event in events])
+
+    def tool_to_use(self):
+        """The same for Anthropic, where the user hands on what a tool has said."""
+        tools, last = self.asked.get("tools"), self.asked["messages"][-1]["content"]
+        if not tools or not isinstance(last, str) and any(part["type"] == "tool_result" for part in last):
+            return None
+        return {"type": "tool_use", "id": "toolu_1", "name": tools[0]["name"], "input": ARGUMENTS}
 
     def stream(self, events):
         """Server-sent events. The connection's end is the stream's."""

@@ -1,7 +1,5 @@
 """The conversation's own row: visits, details, metadata and environments."""
 
-import sqlite3
-
 import agentsight
 import pytest
 
@@ -214,14 +212,8 @@ def test_a_later_environment_moves_the_conversation(bot):
     assert {row["environment"] for row in bot.api.conversations.list()} == {"production"}
 
 
-def test_a_custom_environment_is_learned_from_the_server_and_used(bot, server, on_sqlite):
-    if not on_sqlite:
-        pytest.skip("no request makes an environment yet, and the test's own way to make one is SQLite's")
-    with sqlite3.connect(server.data_dir / "agentsight.db") as database:
-        database.execute(
-            "insert into environments values (?1, 1000000, 'staging', 'Staging', 0, 0, 0)",
-            [bot.api.me()["agent_id"]],
-        )
+def test_a_custom_environment_is_learned_from_the_server_and_used(bot, server):
+    assert server.create_environment(bot.api.me()["agent_name"], "Staging") == "staging"
 
     assert bot.api.environments(refresh=True) == ["production", "development", "staging"]
     bot.run(LEARNS)

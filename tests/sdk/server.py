@@ -61,14 +61,21 @@ class Server:
 
     def create_key(self, agent, role):
         """Makes a key as an operator does, beside the running server."""
-        created = subprocess.run(
-            [self.binary, "key", "create", "--agent", agent, "--role", role, "--data-dir", self.data_dir],
+        return self._run("key", "create", "--agent", agent, "--role", role)
+
+    def create_environment(self, agent, name):
+        """Makes an environment in the same way, and gives its slug."""
+        return self._run("environment", "create", "--agent", agent, name)
+
+    def _run(self, *command):
+        done = subprocess.run(
+            [self.binary, *command, "--data-dir", self.data_dir],
             capture_output=True,
             text=True,
             env=_without_settings() | self.settings,
         )
-        assert created.returncode == 0, created.stderr
-        return created.stdout.removesuffix("\n")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.removesuffix("\n")
 
 
 class Nodes:

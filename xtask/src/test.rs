@@ -14,6 +14,8 @@ const SDK: Environment = Environment { name: "venv", requirements: "tests/sdk/re
 const SPANS: Environment = Environment { name: "venv-spans", requirements: "tests/sdk-spans/requirements.txt" };
 const PACKAGE: Environment = Environment { name: "venv-package", requirements: "tests/python/requirements.txt" };
 const OTEL: Environment = Environment { name: "venv-otel", requirements: "tests/otel/requirements.txt" };
+const LLAMAINDEX: Environment =
+    Environment { name: "venv-llamaindex", requirements: "tests/otel/llamaindex/requirements.txt" };
 const OPENAPI: Environment = Environment { name: "venv-openapi", requirements: "tests/openapi/requirements.txt" };
 const DEPLOY: Environment = Environment { name: "deploy", requirements: "tests/deploy/requirements.txt" };
 
@@ -294,12 +296,14 @@ fn wheel(runner: &[OsString]) -> Result<()> {
 fn otel(runner: &[OsString]) -> Result<()> {
     build_binary()?;
     let programs = OTEL.programs()?;
+    let llamaindex = LLAMAINDEX.programs()?;
     let node = node::packages("otel-node", "tests/otel/node")?;
     run_command(
         command(programs.join("python"))
             .args(["-m", "pytest", "-p", "no:cacheprovider", "tests/otel"])
             .args(runner)
             .env("AGENTSIGHT_BIN", built("debug", "agentsight")?)
+            .env("AGENTSIGHT_TEST_LLAMAINDEX_PYTHON", llamaindex.join("python"))
             .env("AGENTSIGHT_TEST_NODE", node),
     )
 }

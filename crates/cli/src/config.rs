@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentsight_model::key::ApiKey;
 use agentsight_model::limits::AttachmentLimits;
 use agentsight_server::ServerConfig;
-use agentsight_store::{BucketConfig, DatabaseConfig, Secret, StoreConfig};
+use agentsight_store::{BucketConfig, DatabaseConfig, Redaction, Secret, StoreConfig};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -57,8 +57,23 @@ pub(crate) struct BucketArgs {
     s3_allow_http: Option<bool>,
 }
 
+/// Shown below the flags of `agentsight serve`.
+const REDACTION: &str = "Redaction rules (--redaction-rules FILE), applied in this order to every text before it is written:
+
+  [[rule]]
+  name = \"email\"                    # builtins: email, credit_card, phone, ipv4, api_key
+
+  [[rule]]
+  name = \"order\"
+  pattern = 'ORD-[0-9]{8}'            # a regular expression; or builtin = \"email\"
+  replacement = \"[an order]\"        # [order] when nothing is said
+
+Texts are what people and programs say: messages, arguments, answers and errors of actions, buttons, comments, titles, the
+strings of metadata and of spans. Ids (keys that are called id, or end so: user_id, session.id), times, names and files stay.";
+
 /// Flags of `agentsight serve`.
 #[derive(Args, Clone, Debug, Default)]
+#[command(after_long_help = REDACTION)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -74,6 +89,9 @@ pub(crate) struct ServeArgs {
     /// Rates for costs in euros: a CSV file date,currency,rate (units per US dollar), or the ECB's history; read again when replaced
     #[arg(long, env = "AGENTSIGHT_CURRENCY_RATES", value_name = "FILE")]
     currency_rates: Option<PathBuf>,
+    /// What is taken out of texts before they are written, a TOML file: emails, numbers of cards, patterns of your own; see below
+    #[arg(long, env = "AGENTSIGHT_REDACTION_RULES", value_name = "FILE")]
+    redaction_rules: Option<PathBuf>,
     /// Keep the index behind substring search; without it a search reads every message [default: true]
     #[arg(long, env = "AGENTSIGHT_SEARCH_INDEX", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     search_index: Option<bool>,
@@ -145,6 +163,7 @@ struct File {
     public_url: Option<String>,
     geoip: Option<Vec<PathBuf>>,
     currency_rates: Option<PathBuf>,
+    redaction_rules: Option<PathBuf>,
     search_index: Option<bool>,
     reads_per_minute: Option<u32>,
     writes_per_minute: Option<u32>,
@@ -187,6 +206,19 @@ pub(crate) struct Place {
     pub(crate) database: Option<DatabaseConfig>,
     /// The bucket of the attachments, where they are not in the folder.
     pub(crate) bucket: Option<BucketConfig>,
+}
+
+impl Place {
+    /// Refuses a folder without a store, for commands that make none.
+    pub(crate) fn must_hold_store(&self) -> Result<(), Failure> {
+        if self.database.is_some() || agentsight_store::holds_store(&self.data_dir) {
+            return Ok(());
+        }
+        Err(Failure::Other(format!(
+            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
+            self.data_dir.display()
+        )))
+    }
 }
 
 /// The data folder, the database and the bucket that a command means.
@@ -344,6 +376,12 @@ impl Config {
         if queue_bytes == 0 || query_time.is_zero() {
             problems.push("query_seconds and write_queue_bytes must be more than 0".to_owned());
         }
+        let rules = args.redaction_rules.clone().or(file.redaction_rules);
+        let redaction = rules.map_or_else(|| Ok(Redaction::default()), |rules| Redaction::open(&rules));
+        let redaction = redaction.unwrap_or_else(|problem| {
+            problems.push(format!("redaction_rules (AGENTSIGHT_REDACTION_RULES): {problem}"));
+            Redaction::default()
+        });
         let (Some(listen), true) = (address, problems.is_empty()) else { return Err(Failure::Configuration(problems)) };
         Ok(Self {
             listen,
@@ -354,6 +392,7 @@ impl Config {
                 database,
                 bucket,
                 search_index: args.search_index.or(file.search_index).unwrap_or(plain.search_index),
+                redaction,
                 geoip: if args.geoip.is_empty() { file.geoip.unwrap_or_default() } else { args.geoip.clone() },
                 ..plain
             },

@@ -66,11 +66,8 @@ pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
     let (KeyCommand::Create { data, .. } | KeyCommand::List { data } | KeyCommand::Revoke { data, .. }) = &args.command;
     let place = place(data)?;
     let makes = matches!(args.command, KeyCommand::Create { .. });
-    if !makes && place.database.is_none() && !agentsight_store::holds_store(&place.data_dir) {
-        return Err(Failure::Other(format!(
-            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
-            place.data_dir.display()
-        )));
+    if !makes {
+        place.must_hold_store()?;
     }
     on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
 }

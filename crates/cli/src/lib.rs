@@ -8,6 +8,7 @@ mod backup;
 mod blobs;
 mod config;
 mod demo;
+mod environment;
 mod fetch;
 mod key;
 mod log;
@@ -40,6 +41,7 @@ enum Command {
     Serve(config::ServeArgs),
     /// Make, list and revoke API keys. Works while the server runs.
     Key(key::KeyArgs),
+    Environment(environment::EnvironmentArgs),
     /// Compare attachments with what names them, and remove those that nothing names. Works while the server runs.
     Blobs(blobs::BlobsArgs),
     Prices(prices::PricesArgs),
@@ -62,6 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let done = match arguments.command {
         Command::Serve(args) => serve::run(&args),
         Command::Key(args) => key::run(&args),
+        Command::Environment(args) => environment::run(&args),
         Command::Blobs(args) => blobs::run(&args),
         Command::Prices(args) => prices::run(&args),
         Command::Fetch(args) => fetch::run(&args),

@@ -98,8 +98,9 @@ enum PricesCommand {
     ///
     /// That is a JSON object by model: {"gpt-4o": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05,
     /// "cache_read_input_token_cost": 1.25e-06, "cache_creation_input_token_cost": 0, "mode": "chat"}, …}, in US dollars
-    /// per token; with the mode "embedding", the input is embedded text. Entries without a price per token, and kinds of
-    /// models that have no tokens, are skipped and counted. All of it is taken, or nothing.
+    /// per token; with the mode "embedding", the input is embedded text. Entries without a price per token, and of kinds that
+    /// are not counted in tokens alone (images, speech, rankings), are skipped and counted. Of prices by the length of a
+    /// prompt or by the time of day the usual one is taken. All of the file is taken, or nothing.
     Import {
         /// The file; - reads standard input
         #[arg(value_name = "FILE")]
@@ -209,7 +210,7 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
             let text = read(file).map_err(|why| Failure::Other(format!("{}: {why}", file.display())))?;
             let list = PriceList::read(&text, validity.from.unwrap_or(ALWAYS)).map_err(explain)?;
             let change = store.set_prices(list.prices).await?;
-            report(change, Some(list.skipped), common.json);
+            report(change, Some((list.without_price, list.other_kinds)), common.json);
         }
         PricesCommand::Export { at, .. } => {
             let at = at.unwrap_or_else(|| Clock::system().now());
@@ -262,16 +263,20 @@ fn explain(refusal: Refusal) -> Failure {
     }
 }
 
-fn report(change: BookChange, skipped: Option<usize>, as_json: bool) {
+/// Says what was done; of a list also how many entries have no price per token, and how many are of other kinds.
+fn report(change: BookChange, skipped: Option<(usize, usize)>, as_json: bool) {
     let BookChange { added, changed, removed, unchanged } = change;
     if as_json {
         let mut answer: BTreeMap<_, _> =
             [("added", added), ("changed", changed), ("removed", removed), ("unchanged", unchanged)].into();
-        answer.extend(skipped.map(|skipped| ("skipped", skipped as u64)));
+        answer.extend(skipped.map(|(without_price, other_kinds)| ("skipped", (without_price + other_kinds) as u64)));
         say!("{}", json!(answer));
     } else {
-        let skipped =
-            skipped.map_or_else(String::new, |skipped| format!(", {skipped} without a price per token skipped"));
+        let skipped = skipped.map_or_else(String::new, |(without_price, other_kinds)| {
+            format!(
+                "; skipped {without_price} without a price per token, {other_kinds} of images, speech and other kinds"
+            )
+        });
         say!("{added} added, {changed} changed, {removed} removed, {unchanged} unchanged{skipped}.");
     }
     if added + changed + removed > 0 {

@@ -15,7 +15,7 @@ pub(crate) fn to_json(attributes: Vec<KeyValue>) -> Map<String, Value> {
 /// Lists and maps inside each other that are followed; deeper ones are cut off.
 const DEPTH: usize = 32;
 
-fn value(value_of: Option<AnyValue>, depth: usize) -> Value {
+pub(crate) fn value(value_of: Option<AnyValue>, depth: usize) -> Value {
     let Some(any) = value_of.and_then(|any| any.value) else { return Value::Null };
     if depth > DEPTH {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! OpenTelemetry spans of any instrumentation, as conversations.
+//! OpenTelemetry spans of any instrumentation, and events that come as log records, as conversations.
 //!
 //! [`read`] takes an export request apart, in protobuf or JSON. Every span becomes a
 //! [`NewSpan`](agentsight_model::span::NewSpan): its archive, written as SDK 0.1.x writes it, and what it tells, which one of
@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `attributes.rs` | attributes as JSON, and reading them |
 //! | `span.rs` | one span: its archive, and which adapter reads it |
+//! | `logs.rs` | events that came as log records, as one more span |
+//! | `twice.rs` | calls of a model that two instrumentations saw |
 //! | `dialect/` | one adapter per instrumentation |
 //! | `messages.rs` | messages in the forms in which models are called |
 //!
@@ -15,19 +17,34 @@
 
 mod attributes;
 mod dialect;
+mod logs;
 mod messages;
 mod span;
+mod twice;
 
 use std::collections::HashMap;
 
 use agentsight_model::span::{BlockFields, TraceSpans};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use prost::Message as _;
+use prost::Message;
+use serde::de::DeserializeOwned;
 
-/// The service of OTLP over gRPC, as it is generated.
-pub use opentelemetry_proto::tonic::collector::trace::v1 as service;
+/// The services of OTLP over gRPC, as they are generated.
+pub use opentelemetry_proto::tonic::collector::{logs::v1 as logs_service, trace::v1 as trace_service};
+
+/// What an export request is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// Log records, of which events of generative AI are kept.
+    Logs,
+}
 
 /// The forms in which OTLP comes over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +64,7 @@ pub struct Unreadable(pub String);
 pub struct Export {
     /// Its spans by trace, each trace as one part of a conversation.
     pub traces: Vec<TraceSpans>,
-    /// Spans without an id, which cannot be stored.
+    /// Spans without an id, which cannot be stored, or records that tell of no conversation.
     pub rejected: u64,
 }
 
@@ -55,23 +72,24 @@ pub struct Export {
 ///
 /// # Errors
 /// A body that is not the message that it should be.
-pub fn read(body: &[u8], encoding: Encoding) -> Result<Export, Unreadable> {
-    let request = match encoding {
-        Encoding::Protobuf => ExportTraceServiceRequest::decode(body)
-            .map_err(|e| Unreadable(format!("The body is no OTLP message: {e}")))?,
-        Encoding::Json => serde_json::from_slice(body).map_err(|e| Unreadable(format!("JSON parse error - {e}")))?,
-    };
-    Ok(translate(request))
+pub fn read(signal: Signal, body: &[u8], encoding: Encoding) -> Result<Export, Unreadable> {
+    Ok(match signal {
+        Signal::Traces => of_traces(decode(body, encoding)?),
+        Signal::Logs => of_logs(decode(body, encoding)?),
+    })
 }
 
-/// What an export request that was decoded already holds.
+fn decode<T: Message + Default + DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Unreadable> {
+    match encoding {
+        Encoding::Protobuf => T::decode(body).map_err(|e| Unreadable(format!("The body is no OTLP message: {e}"))),
+        Encoding::Json => serde_json::from_slice(body).map_err(|e| Unreadable(format!("JSON parse error - {e}"))),
+    }
+}
+
+/// What an export of spans holds that was decoded already.
 #[must_use]
-pub fn translate(request: ExportTraceServiceRequest) -> Export {
-    let mut export = Export::default();
-    let mut positions: HashMap<(String, Option<String>), usize> = HashMap::new();
-    // What a trace is called by any of its spans.
-    let mut names: HashMap<String, String> = HashMap::new();
-    let mut seen = Vec::new();
+pub fn of_traces(request: ExportTraceServiceRequest) -> Export {
+    let (mut seen, mut rejected) = (Vec::new(), 0);
     for resource_spans in request.resource_spans {
         let resource =
             resource_spans.resource.map(|resource| attributes::to_json(resource.attributes)).unwrap_or_default();
@@ -80,17 +98,34 @@ pub fn translate(request: ExportTraceServiceRequest) -> Export {
             for span in scope_spans.spans {
                 match span::read(span, &resource, &scope) {
                     Some(read) => seen.push(read),
-                    None => export.rejected += 1,
+                    None => rejected += 1,
                 }
             }
         }
     }
+    twice::count_once(&mut seen);
+    by_trace(seen, rejected)
+}
+
+/// What an export of log records holds that was decoded already.
+#[must_use]
+pub fn of_logs(request: ExportLogsServiceRequest) -> Export {
+    let (seen, rejected) = logs::read(request.resource_logs);
+    by_trace(seen, rejected)
+}
+
+/// Puts together what is of one trace.
+fn by_trace(seen: Vec<span::Read>, rejected: u64) -> Export {
+    let mut export = Export { traces: Vec::new(), rejected };
+    let mut positions: HashMap<(String, Option<String>), usize> = HashMap::new();
+    // What a trace is called by any of its spans.
+    let mut names: HashMap<String, String> = HashMap::new();
     for read in &seen {
         if let Some(name) = &read.conversation {
             names.entry(read.span.trace_id.clone()).or_insert_with(|| name.clone());
         }
     }
-    for span::Read { span, conversation, fields } in seen {
+    for span::Read { span, conversation, fields, .. } in seen {
         let name = conversation.or_else(|| names.get(&span.trace_id).cloned());
         let key = (span.trace_id.clone(), name.clone());
         let at = *positions.entry(key).or_insert_with(|| {
@@ -118,30 +153,52 @@ fn merge(fields: &mut BlockFields, more: BlockFields) {
     fields.name = fields.name.take().or(more.name);
 }
 
-/// The answer to an export request that was stored.
+impl Signal {
+    /// Why some of an export were not stored.
+    fn rejection(self) -> &'static str {
+        match self {
+            Self::Traces => "Spans without a span_id cannot be stored.",
+            Self::Logs => {
+                "Only events of generative AI (gen_ai.*) that belong to a trace or name a conversation are stored; other log records are not."
+            }
+        }
+    }
+}
+
+/// The answer to an export of spans that was stored.
 #[must_use]
-pub fn response(rejected: u64) -> ExportTraceServiceResponse {
+pub fn traces_stored(rejected: u64) -> ExportTraceServiceResponse {
     let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
         rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
-        error_message: "Spans without a span_id cannot be stored.".to_owned(),
+        error_message: Signal::Traces.rejection().to_owned(),
     });
     ExportTraceServiceResponse { partial_success }
 }
 
+/// The answer to an export of log records that was stored.
+#[must_use]
+pub fn logs_stored(rejected: u64) -> ExportLogsServiceResponse {
+    let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
+        rejected_log_records: i64::try_from(rejected).unwrap_or(i64::MAX),
+        error_message: Signal::Logs.rejection().to_owned(),
+    });
+    ExportLogsServiceResponse { partial_success }
+}
+
 /// The same as a body.
 #[must_use]
-pub fn stored(rejected: u64, encoding: Encoding) -> Vec<u8> {
-    let ExportTraceServiceResponse { partial_success } = response(rejected);
-    match encoding {
-        Encoding::Protobuf => ExportTraceServiceResponse { partial_success }.encode_to_vec(),
-        Encoding::Json => match partial_success {
-            None => b"{}".to_vec(),
-            Some(partial) => serde_json::json!({ "partialSuccess": {
-                "rejectedSpans": partial.rejected_spans.to_string(), "errorMessage": partial.error_message } })
-            .to_string()
-            .into_bytes(),
-        },
+pub fn stored(signal: Signal, rejected: u64, encoding: Encoding) -> Vec<u8> {
+    let field = match (signal, encoding) {
+        (Signal::Traces, Encoding::Protobuf) => return traces_stored(rejected).encode_to_vec(),
+        (Signal::Logs, Encoding::Protobuf) => return logs_stored(rejected).encode_to_vec(),
+        (Signal::Traces, Encoding::Json) => "rejectedSpans",
+        (Signal::Logs, Encoding::Json) => "rejectedLogRecords",
+    };
+    if rejected == 0 {
+        return b"{}".to_vec();
     }
+    let partial = serde_json::json!({ field: rejected.to_string(), "errorMessage": signal.rejection() });
+    serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
 }
 
 /// The body of a refusal: `google.rpc.Status`, of which nobody reads more than the message.
@@ -160,6 +217,6 @@ pub fn refused(message: &str, encoding: Encoding) -> Vec<u8> {
 
 /// Bytes of a request as it came.
 #[must_use]
-pub fn size(request: &ExportTraceServiceRequest) -> usize {
+pub fn size<T: Message>(request: &T) -> usize {
     request.encoded_len()
 }

@@ -18,6 +18,8 @@ pub(crate) struct Read {
     pub(crate) span: NewSpan,
     pub(crate) conversation: Option<String>,
     pub(crate) fields: BlockFields,
+    /// The name of the instrumentation.
+    pub(crate) scope: String,
 }
 
 /// An event of a span.
@@ -30,6 +32,10 @@ pub(crate) struct Event {
 /// The instrumentation, as it is archived.
 pub(crate) fn scope(scope: Option<&InstrumentationScope>, schema_url: &str) -> Value {
     scope.map_or(Value::Null, |scope| json!({ "name": scope.name, "version": scope.version, "schema_url": schema_url }))
+}
+
+fn name_of(scope: &Value) -> String {
+    scope.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Reads a span; `None` where it has no id.
@@ -80,24 +86,19 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
         "start_time_unix_nano": span.start_time_unix_nano.to_string(), "end_time_unix_nano": span.end_time_unix_nano.to_string(),
         "dropped": { "attributes": span.dropped_attributes_count, "events": span.dropped_events_count, "links": span.dropped_links_count },
     });
-    let archived_events: Vec<Value> = events
-        .iter()
-        .map(|event| json!({ "name": event.name, "timestamp": event.at.map(|at| at.to_string()), "attributes": event.attributes }))
-        .collect();
     let payload = JsonText::of(&json!({
         "span_id": span_id, "trace_id": trace_id, "parent_span_id": parent_span_id, "kind": found.kind, "name": name,
         "started_at": started_at.map(|at| at.to_string()), "ended_at": ended_at.map(|at| at.to_string()),
-        "duration_ms": duration_ms, "status": status, "attributes": attributes, "events": archived_events, "otel": otel,
+        "duration_ms": duration_ms, "status": status, "attributes": attributes, "events": archived(&events), "otel": otel,
     }));
-    let conversation =
-        dialect::conversation(view).map(|name| name.chars().take(agentsight_model::limits::TEXT_CHARS).collect());
+    let conversation = dialect::conversation(view);
     let fields = dialect::fields(view, Attributes(resource));
     // What SDK 0.1.x made is read as what it is, whichever way it came.
     if found.is_own
         && let Some(raw) = payload.stored().and_then(|text| serde_json::from_str(text).ok())
         && let Ok(span) = NewSpan::read(raw)
     {
-        return Some(Read { span, conversation, fields });
+        return Some(Read { span, conversation, fields, scope: name_of(scope) });
     }
     let span = NewSpan {
         span_id,
@@ -114,18 +115,26 @@ pub(crate) fn read(span: Span, resource: &Map<String, Value>, scope: &Value) -> 
         dialogue: found.dialogue,
         payload,
     };
-    Some(Read { span, conversation, fields })
+    Some(Read { span, conversation, fields, scope: name_of(scope) })
+}
+
+/// Events as they are archived.
+pub(crate) fn archived(events: &[Event]) -> Vec<Value> {
+    events
+        .iter()
+        .map(|event| json!({ "name": event.name, "timestamp": event.at.map(|at| at.to_string()), "attributes": event.attributes }))
+        .collect()
 }
 
 /// Bytes of an id as text; none for none, and for one that is all zeros.
-fn id(bytes: &[u8]) -> Option<String> {
+pub(crate) fn id(bytes: &[u8]) -> Option<String> {
     /// Longer ones are none of OpenTelemetry's.
     const LONGEST: usize = 32;
     let is_one = bytes.iter().any(|byte| *byte != 0) && bytes.len() <= LONGEST;
     is_one.then(|| hex::encode(bytes))
 }
 
-fn micros(nanos: u64) -> Option<Timestamp> {
+pub(crate) fn micros(nanos: u64) -> Option<Timestamp> {
     (nanos > 0).then(|| Timestamp(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)))
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use agentsight_model::span::{NewSpan, Tells, TraceSpans, TurnMessage};
-use agentsight_otlp::{Encoding, read};
+use agentsight_otlp::{Encoding, Signal, read};
 
 fn captures() -> Vec<PathBuf> {
     let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")).unwrap();
@@ -72,9 +72,11 @@ fn every_capture_is_read_as_it_was() {
     let captures = captures();
     assert!(!captures.is_empty());
     for capture in captures {
-        let export = read(&fs::read(&capture).unwrap(), Encoding::Json).unwrap();
-        assert_eq!(export.rejected, 0);
-        let (now, file) = (told(&export.traces), capture.with_extension("txt"));
+        let bytes = fs::read(&capture).unwrap();
+        let exports = [Signal::Traces, Signal::Logs].map(|signal| read(signal, &bytes, Encoding::Json).unwrap());
+        assert_eq!(exports.iter().map(|export| export.rejected).sum::<u64>(), 0);
+        let now = exports.map(|export| told(&export.traces)).concat();
+        let file = capture.with_extension("txt");
         if std::env::var_os("AGENTSIGHT_WRITE_GOLDEN").is_some() {
             fs::write(&file, &now).unwrap();
         }

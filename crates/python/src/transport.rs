@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentsight::{AgentSight, Error, RawRequest};
 use agentsight_server::{InProcess, Server, ServerConfig};
-use agentsight_store::{Store, StoreConfig};
+use agentsight_store::{Redaction, Store, StoreConfig};
 use axum::http::{Method, Request, header};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -31,6 +31,8 @@ const AT_ONCE: usize = 16;
 const SIGNAL_PAUSE: Duration = Duration::from_millis(100);
 /// How long a fork waits for running requests: one may have been interrupted by the very signal whose handler forks.
 const PAUSE_PATIENCE: Duration = Duration::from_secs(30);
+/// Names the file of what is never written, as it does for the server.
+const REDACTION_RULES: &str = "AGENTSIGHT_REDACTION_RULES";
 /// What links of files begin with in process; `Transport.request` reads them by what follows.
 const LINKS: &str = "http://in-process.invalid";
 
@@ -228,7 +230,9 @@ impl Local {
 
 impl Open {
     async fn at(folder: &Path, agent: &str) -> agentsight_store::Result<Self> {
-        let store = Store::open(folder, &StoreConfig::default())?;
+        let rules = std::env::var_os(REDACTION_RULES).filter(|file| !file.is_empty());
+        let redaction = rules.map(|file| Redaction::open(Path::new(&file))).transpose()?.unwrap_or_default();
+        let store = Store::open(folder, &StoreConfig { redaction, ..StoreConfig::default() })?;
         let agent = store.agent_named(agent).await?;
         let config = ServerConfig { public_url: Some(LINKS.to_owned()), ..ServerConfig::default() };
         let api = Server::new(store.clone(), config).await?.in_process(agent);

@@ -19,7 +19,7 @@ use crate::{App, files, health, managing, metrics, reading, tracking};
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
         tracking::conversation, tracking::message, tracking::action, tracking::click, tracking::attachments, tracking::feedback,
-        tracking::spans::ingest, tracking::otlp::traces,
+        tracking::spans::ingest, tracking::otlp::traces, tracking::otlp::logs,
         reading::me::show, reading::conversations::list, reading::conversations::fetch, reading::conversations::attachments,
         reading::conversations::lookup, reading::metadata::keys, reading::metadata::values, reading::metadata::message_keys,
         reading::messages::fetch, reading::spans::list, reading::spans::fetch, reading::spans::trace,
@@ -651,11 +651,19 @@ pub(crate) mod schemas {
         resource_spans: Option<Vec<serde_json::Value>>,
     }
 
-    /// `ExportTraceServiceResponse` of OTLP.
+    /// `ExportLogsServiceRequest` of OTLP, in its JSON form.
+    #[derive(ToSchema)]
+    #[schema(as = OtlpLogs)]
+    pub(crate) struct OtlpLogs {
+        #[schema(rename = "resourceLogs")]
+        resource_logs: Option<Vec<serde_json::Value>>,
+    }
+
+    /// `ExportTraceServiceResponse` or `ExportLogsServiceResponse` of OTLP.
     #[derive(ToSchema)]
     #[schema(as = OtlpStored)]
     pub(crate) struct OtlpStored {
-        /// Spans that were not stored, and why; absent where all were.
+        /// Spans or log records that were not stored, and why; absent where all were.
         #[schema(rename = "partialSuccess")]
         partial_success: Option<serde_json::Value>,
     }
@@ -754,7 +762,8 @@ pub(crate) mod schemas {
         include_tickets: Option<bool>,
         has_messages: Option<bool>,
         has_action: Option<bool>,
-        /// Substring of the name of an action that ran, case ignored.
+        /// Substring of the name of an action that ran, case ignored: the name that it has now, or the one that its message
+        /// shows.
         action_name: Option<String>,
         has_feedback: Option<bool>,
         /// `positive`, `neutral` or `negative`

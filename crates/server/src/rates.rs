@@ -97,3 +97,29 @@ fn read(path: &std::path::Path) -> Result<EuroRates, String> {
         other => format!("{other:?}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_is_read_anew_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rates.csv");
+        let put = |text: &str| {
+            let new = folder.path().join("new.csv");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, &path).unwrap();
+        };
+        put("date,currency,rate\n2026-03-02,EUR,0.85\n");
+        let file = RatesFile::open(path.clone()).unwrap();
+        assert_eq!(file.look().extent(), (1, Some("2026-03-02".to_owned())));
+
+        put("date,currency,rate\n2026-03-02,EUR,0.85\n2026-03-03,EUR,0.86\n");
+        assert_eq!(file.look().extent(), (2, Some("2026-03-03".to_owned())));
+        put("no rates at all");
+        assert_eq!(file.look().extent(), (2, Some("2026-03-03".to_owned())));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(file.look().extent(), (2, Some("2026-03-03".to_owned())));
+    }
+}

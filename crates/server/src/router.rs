@@ -22,7 +22,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/ingest/", post(tracking::spans::ingest))
         // Tracking: OpenTelemetry
         .route("/v1/traces", post(tracking::otlp::traces))
-        // The same, at the path to which Langfuse's SDKs export.
+        .route("/v1/logs", post(tracking::otlp::logs))
+        // Spans too, at the path to which Langfuse's SDKs export.
         .route("/api/public/otel/v1/traces/", post(tracking::otlp::traces))
         // Reading
         .route("/api/me/", get(reading::me::show))

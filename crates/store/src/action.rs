@@ -7,11 +7,17 @@ use agentsight_model::manage::action::{ActionChange, NewActionDefinition, name_i
 use agentsight_model::text::Needle;
 
 use crate::Store;
-use crate::engine::{Param, Reader, Row, Tx, params};
+use crate::engine::{Param, Reader, Row, Table, Tx, params};
 use crate::error::{Error, Missing, Result};
 use crate::ids::Kind;
 use crate::message::{ACTIONS, action_log};
 use crate::paging::{self, Conditions, Extent, Found, Listing, Owned};
+
+static FORMER_NAMES: Table = Table {
+    name: "former_action_names",
+    columns: &["agent_id", "action", "name"],
+    on_conflict: "on conflict do nothing",
+};
 
 /// From `id, name, display_name, description`.
 fn action(agent: AgentId, row: &Row<'_>) -> Result<Action> {
@@ -33,6 +39,38 @@ fn find(reader: &Reader<'_>, agent: AgentId, id: ActionId) -> Result<Action> {
 fn named(reader: &Reader<'_>, agent: AgentId, name: &str) -> Result<Option<ActionId>> {
     const BY_NAME: &str = "select id from actions where agent_id = ?1 and name = ?2";
     reader.one(BY_NAME, params![agent, name], |row| row.int(0).map(ActionId))
+}
+
+/// Actions that are, or were, called something.
+pub(crate) struct Called {
+    /// Actions that are called so now.
+    pub(crate) now: Vec<i64>,
+    /// Actions that were called so, which their earlier messages still show.
+    pub(crate) formerly: Vec<i64>,
+    /// The names that they had.
+    pub(crate) former_names: Vec<String>,
+}
+
+/// Actions whose name, present or former, holds the text, case ignored.
+pub(crate) fn called(reader: &Reader<'_>, agent: AgentId, text: &str) -> Result<Called> {
+    const NAMES: &str = "select id, name from actions where agent_id = ?1";
+    const FORMER: &str = "select action, name from former_action_names where agent_id = ?1";
+    let needle = Needle::new(text);
+    let mut called = Called { now: Vec::new(), formerly: Vec::new(), former_names: Vec::new() };
+    reader.each(NAMES, params![agent], |row| {
+        if needle.is_in(row.text(1)?) {
+            called.now.push(row.int(0)?);
+        }
+        Ok(())
+    })?;
+    reader.each(FORMER, params![agent], |row| {
+        if needle.is_in(row.text(1)?) {
+            called.formerly.push(row.int(0)?);
+            called.former_names.push(row.string(1)?);
+        }
+        Ok(())
+    })?;
+    Ok(called)
 }
 
 const LIST: Listing = Listing { from: "actions a", alias: "a", total: None };
@@ -87,7 +125,8 @@ impl Store {
         self.engine.write(bytes, write).await
     }
 
-    /// Changes the name or the labels of an action. Messages keep the name under which they were written.
+    /// Changes the name or the labels of an action. Messages keep the name under which they were written, and are found
+    /// by both.
     ///
     /// # Errors
     /// [`Missing::Row`]; a refusal where another action has that name.
@@ -96,11 +135,14 @@ impl Store {
             description = coalesce(?5, description) where agent_id = ?1 and id = ?2";
         let bytes = 256 + change.description.as_deref().map_or(0, str::len);
         let write = move |tx: &Tx<'_>| {
-            find(tx, agent, id)?;
+            let before = find(tx, agent, id)?;
             if let Some(name) = &change.name
                 && named(tx, agent, name)?.is_some_and(|holder| holder != id)
             {
                 return Err(name_is_taken(name).into());
+            }
+            if change.name.as_ref().is_some_and(|name| *name != before.name) {
+                tx.insert(&FORMER_NAMES, params![agent, id, &before.name])?;
             }
             // A name that another node takes meanwhile is a collision, after which this runs again and sees it.
             let (name, label) = (change.name.as_deref(), change.display_name.as_deref());

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use agentsight_model::agent::{DEVELOPMENT, Environment, Me, PRODUCTION};
+use agentsight_model::agent::{DEVELOPMENT, Environment, Me, PRODUCTION, normalise_slug};
 use agentsight_model::ids::{AgentId, EnvironmentId, KeyId};
 use agentsight_model::key::{ApiKey, KeyHash, Role};
-use agentsight_model::refusal::Refusal;
+use agentsight_model::limits::TEXT_CHARS;
+use agentsight_model::refusal::{Refusal, texts};
 use agentsight_model::time::Timestamp;
 
 use crate::Store;
@@ -142,15 +143,20 @@ impl Store {
     /// A blank name, or a store that cannot be read or written.
     pub async fn agent_named(&self, agent: &str) -> Result<AgentId> {
         let agent = agent_name(agent)?;
-        let known = agent.clone();
-        let find = move |reader: &Reader<'_>| {
-            reader.one("select id from agents where name = ?1", params![&known], |row| row.int(0).map(AgentId))
-        };
-        if let Some(id) = self.engine.read_now(find).await? {
+        if let Some(id) = self.find_agent(&agent).await? {
             return Ok(id);
         }
         let now = self.clock().now();
         self.engine.write(256, move |tx: &Tx<'_>| Ok(find_or_create_agent(tx, &agent, now)?.0)).await
+    }
+
+    /// The agent of this name; `None` where nobody made one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find_agent(&self, name: &str) -> Result<Option<AgentId>> {
+        let name = name.trim().to_owned();
+        self.engine.read_now(move |reader| agent_by_name(reader, &name)).await
     }
 
     /// Adds a key that somebody else made. Adding it again to its agent changes nothing.
@@ -252,14 +258,18 @@ impl Store {
     /// Adds an environment to an agent; its slug is the name in lower case with dashes for spaces.
     ///
     /// # Errors
-    /// A blank name, or one whose slug the agent has.
+    /// A blank name, one that is too long, or one whose slug the agent has.
     pub async fn add_environment(&self, agent: AgentId, name: &str, is_production: bool) -> Result<Environment> {
         let (name, now) = (name.trim().to_owned(), self.clock().now());
-        let slug: String = name.to_lowercase().split_whitespace().collect::<Vec<_>>().join("-");
+        if name.chars().count() > TEXT_CHARS {
+            return Err(
+                Refusal::field("name", format!("Ensure this field has no more than {TEXT_CHARS} characters.")).into()
+            );
+        }
+        let slug = name.split_whitespace().collect::<Vec<_>>().join("-");
+        // A slug that reads as another one could never be named.
+        let slug = normalise_slug(&slug).ok_or_else(|| Refusal::field("name", texts::NOT_BLANK))?;
         let write = move |tx: &Tx<'_>| {
-            if slug.is_empty() {
-                return Err(Refusal::field("name", agentsight_model::refusal::texts::NOT_BLANK).into());
-            }
             let exists = || Refusal::field("name", format!("An environment \"{slug}\" already exists."));
             if find_environment(tx, agent, &slug)?.is_some() {
                 return Err(exists().into());
@@ -269,6 +279,17 @@ impl Store {
             if find_environment(tx, agent, &slug)? == Some(made.id) { Ok(made) } else { Err(exists().into()) }
         };
         self.engine.write(256, write).await
+    }
+
+    /// The environments of all agents, each with its agent's name: agents by name, environments oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn list_environments(&self) -> Result<Vec<(String, Environment)>> {
+        const ALL: &str = "select e.id, e.slug, e.name, e.is_production, e.created_at, e.updated_at, a.name
+            from environments e join agents a on a.id = e.agent_id order by a.name, e.id";
+        let read = |reader: &Reader<'_>| reader.all(ALL, &[], |row: &Row<'_>| Ok((row.string(6)?, environment(row)?)));
+        self.engine.read_now(read).await
     }
 
     /// Answer of `GET /api/me/` for a key.
@@ -294,21 +315,24 @@ impl Store {
 
 fn agent_name(given: &str) -> Result<String> {
     let name = given.trim();
-    if name.is_empty() || name.chars().count() > agentsight_model::limits::TEXT_CHARS {
+    if name.is_empty() || name.chars().count() > TEXT_CHARS {
         return Err(Refusal::field("agent", "An agent needs a name of 1 to 255 characters.").into());
     }
     Ok(name.to_owned())
 }
 
+fn agent_by_name(reader: &Reader<'_>, name: &str) -> Result<Option<AgentId>> {
+    reader.one("select id from agents where name = ?1", params![name], |row| row.int(0).map(AgentId))
+}
+
 fn find_or_create_agent(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<(AgentId, bool)> {
-    let find = || tx.one("select id from agents where name = ?1", params![name], |row| row.int(0).map(AgentId));
-    if let Some(id) = find()? {
+    if let Some(id) = agent_by_name(tx, name)? {
         return Ok((id, false));
     }
     let agent = AgentId(tx.next_id(Kind::Agent)?);
     tx.insert(&AGENTS, params![agent, name, true, now])?;
     // Another node may have been quicker.
-    let kept = find()?.ok_or(Error::NotFound(Missing::Row))?;
+    let kept = agent_by_name(tx, name)?.ok_or(Error::NotFound(Missing::Row))?;
     if kept != agent {
         return Ok((kept, false));
     }
@@ -349,21 +373,24 @@ pub(crate) fn find_environment(reader: &Reader<'_>, agent: AgentId, slug: &str) 
 /// The agent's environments, oldest first.
 pub(crate) fn environments(reader: &Reader<'_>, agent: AgentId) -> Result<Vec<Environment>> {
     const ALL: &str = "select id, slug, name, is_production, created_at, updated_at from environments where agent_id = ?1 order by id";
-    reader.all(ALL, params![agent], |row: &Row<'_>| {
-        Ok(Environment {
-            id: EnvironmentId(row.int(0)?),
-            slug: row.string(1)?,
-            name: row.string(2)?,
-            is_production: row.flag(3)?,
-            created_at: row.timestamp(4)?,
-            updated_at: row.timestamp(5)?,
-        })
+    reader.all(ALL, params![agent], environment)
+}
+
+/// From `id, slug, name, is_production, created_at, updated_at`.
+fn environment(row: &Row<'_>) -> Result<Environment> {
+    Ok(Environment {
+        id: EnvironmentId(row.int(0)?),
+        slug: row.string(1)?,
+        name: row.string(2)?,
+        is_production: row.flag(3)?,
+        created_at: row.timestamp(4)?,
+        updated_at: row.timestamp(5)?,
     })
 }
 
 /// The environment that a write named, or production; refused where the agent has none of that slug.
 pub(crate) fn environment_for(reader: &Reader<'_>, agent: AgentId, given: Option<&str>) -> Result<EnvironmentKey> {
-    let slug = given.and_then(agentsight_model::agent::normalise_slug).unwrap_or_else(|| PRODUCTION.to_owned());
+    let slug = given.and_then(normalise_slug).unwrap_or_else(|| PRODUCTION.to_owned());
     if let Some(id) = find_environment(reader, agent, &slug)? {
         return Ok(EnvironmentKey { id, slug });
     }

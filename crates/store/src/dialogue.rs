@@ -107,7 +107,7 @@ pub(crate) fn compare<'s>(
             let receipt = claim(one.trace_id, text, *n);
             let alike = lines.of(text);
             let known = alike.iter().position(|line| line.receipt == Some(receipt.0));
-            let unclaimed = || alike.iter().position(|line| is_history(line, text));
+            let unclaimed = || alike.iter().position(|line| is_history(line.receipt, text));
             match known.or_else(unclaimed).and_then(|at| alike.get_mut(at)) {
                 Some(line) => {
                     // Of the same exchange the earliest time counts; a time that was guessed from history never does.
@@ -132,7 +132,7 @@ pub(crate) fn compare<'s>(
             let alike = lines.of(text);
             if alike.len() < needed.get(&text).copied().unwrap_or(0) {
                 let at = one.started_at.plus_micros(n - length);
-                let taken = alike.iter().filter(|line| is_history(line, text)).count();
+                let taken = alike.iter().filter(|line| is_history(line.receipt, text)).count();
                 alike.push(Line { id: None, at, receipt: Some(history_receipt(text, taken).0), is_moved: false });
             }
         }
@@ -159,6 +159,46 @@ pub(crate) fn compare<'s>(
     Ok(new)
 }
 
+/// What two transcripts that become one hold of a text.
+#[derive(Default)]
+struct Held {
+    /// Lines that calls, or other doors, brought themselves.
+    own: usize,
+    /// Lines that were written down as heard.
+    heard: Vec<MessageId>,
+}
+
+/// Before the transcript of a conversation is put into another's: forgets what is only heard in one of them and brought
+/// by a call in the other. Answers how many lines are gone.
+pub(crate) fn forget_retold(tx: &Tx<'_>, agent: AgentId, both: [ConversationId; 2]) -> Result<i64> {
+    const LINES: &str = "select id, sender, content, receipt from messages
+        where agent_id = ?1 and conversation = ?2 and action_name is null order by timestamp, id";
+    // What somebody voted on stays.
+    const FORGET: &str = "delete from messages where agent_id = ?1 and id = ?2
+        and not exists (select 1 from feedbacks f where f.agent_id = ?1 and f.message = ?2)";
+    let mut texts: HashMap<(Sender, String), [Held; 2]> = HashMap::new();
+    for (side, conversation) in both.into_iter().enumerate() {
+        tx.each(LINES, params![agent, conversation], |row| {
+            let (sender, content) = (sender(row, 1)?, row.string(2)?);
+            let is_heard = is_history(row.opt_int(3)?, (sender, &content));
+            if let Some(held) = texts.entry((sender, content)).or_default().get_mut(side) {
+                if is_heard { held.heard.push(MessageId(row.int(0)?)) } else { held.own += 1 }
+            }
+            Ok(())
+        })?;
+    }
+    let mut gone = 0;
+    for sides in texts.values() {
+        let own: usize = sides.iter().map(|held| held.own).sum();
+        // As many as any call has seen.
+        let seen = sides.iter().map(|held| held.own + held.heard.len()).max().unwrap_or_default();
+        for id in sides.iter().flat_map(|held| &held.heard).skip(seen.saturating_sub(own)) {
+            gone += i64::try_from(tx.execute_counted(FORGET, params![agent, *id])?).unwrap_or_default();
+        }
+    }
+    Ok(gone)
+}
+
 impl<'s> Heard<'s> {
     /// What was said before the last answer, that included, and what after it.
     fn parts(&self) -> (&'s [TurnMessage], &'s [TurnMessage]) {
@@ -182,6 +222,6 @@ fn history_receipt((sender, content): Text<'_>, n: usize) -> Receipt {
     Receipt::of([b"heard".as_slice(), sender.as_str().as_bytes(), content.as_bytes(), &n.to_le_bytes()])
 }
 
-fn is_history(line: &Line, text: Text<'_>) -> bool {
-    line.receipt.is_some_and(|receipt| (0..ALIKE).any(|n| history_receipt(text, n).0 == receipt))
+fn is_history(receipt: Option<i64>, text: Text<'_>) -> bool {
+    receipt.is_some_and(|receipt| (0..ALIKE).any(|n| history_receipt(text, n).0 == receipt))
 }

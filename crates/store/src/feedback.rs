@@ -404,6 +404,7 @@ impl Store {
     /// [`Missing::Conversation`]: feedback never makes one.
     pub async fn record_feedback(&self, agent: AgentId, source: FeedbackSource, new: NewFeedback) -> Result<Feedback> {
         let bytes = 256 + new.comment.as_deref().map_or(0, str::len) + new.metadata.as_str().len();
+        let new = self.redacted(bytes, new).await?;
         self.engine.write(bytes, move |tx| on_conversation(tx, agent, source, &new)).await
     }
 
@@ -419,6 +420,7 @@ impl Store {
     ) -> Result<Stored<Feedback>> {
         /// A comment and a document of the usual size.
         const BYTES: usize = 1_024;
+        let post = self.redacted(BYTES, post).await?;
         let write = move |tx: &Tx<'_>| match &post {
             FeedbackPost::Message(vote) => on_message(tx, agent, source, vote),
             FeedbackPost::Agent(new) => Ok(Stored { value: on_agent(tx, agent, source, new)?, created: true }),
@@ -439,6 +441,8 @@ impl Store {
     /// # Errors
     /// [`Missing::Row`]; a refusal for what its kind does not have, or what never changes.
     pub async fn update_feedback(&self, agent: AgentId, id: FeedbackId, change: FeedbackChange) -> Result<Feedback> {
+        const BYTES: usize = 512;
+        let change = self.redacted(BYTES, change).await?;
         let write = move |tx: &Tx<'_>| {
             let stored = find_locked(tx, agent, id)?.ok_or(Error::NotFound(Missing::Row))?;
             change.check(&stored)?;
@@ -458,7 +462,7 @@ impl Store {
             };
             apply(tx, agent, id, &changes)
         };
-        self.engine.write(512, write).await
+        self.engine.write(BYTES, write).await
     }
 
     /// Deletes a piece of feedback for good. A ticket that came of it stays, without it.

@@ -47,6 +47,7 @@ impl Store {
         if !batch.problems.is_empty() {
             return Err(Refusal::Batch(Box::new(batch.refusal())).into());
         }
+        let batch = self.redacted(batch.blocks.iter().map(|block| payload_bytes(&block.spans)).sum(), batch).await?;
         let now = self.clock().now();
         let writes = batch.blocks.into_iter().map(|block| {
             let address = block.fields.customer_ip_address;
@@ -68,6 +69,7 @@ impl Store {
     pub async fn ingest_traces(&self, agent: AgentId, traces: Vec<TraceSpans>) -> Result<BatchStored> {
         const EARLIER: &str = "select c.conversation_id from spans s join conversations c on c.agent_id = s.agent_id and c.id = s.conversation
             where s.agent_id = ?1 and s.trace_id = ?2 limit 1";
+        let _turn = self.shared.traces.enter(agent, traces.iter().map(|trace| trace.trace_id.as_str())).await;
         let ids: Vec<String> = traces.iter().map(|trace| trace.trace_id.clone()).collect();
         let name_environments = traces.iter().any(|trace| trace.fields.environment.is_some());
         let read = move |reader: &Reader<'_>| {
@@ -82,6 +84,7 @@ impl Store {
             Ok((earlier, slugs.into_iter().map(|environment| environment.slug).collect()))
         };
         let (mut earlier, slugs): (_, HashSet<String>) = self.engine.read_now(read).await?;
+        let traces = self.redacted(traces.iter().map(|trace| payload_bytes(&trace.spans)).sum(), traces).await?;
         let now = self.clock().now();
         let writes = traces.into_iter().enumerate().map(|(at, trace)| {
             let before = earlier.remove(&at).filter(|_| !trace.trace_id.is_empty());
@@ -129,8 +132,11 @@ const UNTRACED: &str = "untraced";
 
 /// What a block weighs in the queue: its texts, and what is made of them.
 fn block_bytes(block: &SpanBlock) -> usize {
-    let texts: usize = block.spans.iter().map(|span| 2 * span.payload.as_str().len()).sum();
-    WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + texts
+    WRITE_OVERHEAD_BYTES * (1 + block.spans.len()) + 2 * payload_bytes(&block.spans)
+}
+
+fn payload_bytes(spans: &[NewSpan]) -> usize {
+    spans.iter().map(|span| span.payload.as_str().len()).sum()
 }
 
 /// What a batch stored, or the first failure.
@@ -164,6 +170,7 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
             ended_at = case when o.ended_at > conversations.ended_at then o.ended_at else conversations.ended_at end,
             is_used = case when o.is_used = 1 then 1 else conversations.is_used end
         from conversations o where conversations.agent_id = ?1 and conversations.id = ?2 and o.agent_id = ?1 and o.id = ?3";
+    const RETOLD: &str = "update conversations set message_count = message_count - ?3 where agent_id = ?1 and id = ?2";
     // In one order, so that nobody waits for somebody who waits for them.
     for name in [before.min(name), before.max(name)] {
         conversation::lock_by_name(tx, agent, name)?;
@@ -179,12 +186,14 @@ fn adopt(tx: &Tx<'_>, agent: AgentId, before: &str, name: &str) -> Result<()> {
     // A span is known by its id within a conversation, so that one of the two would be taken for the other.
     let doubles = tx.execute_counted(DOUBLES, params![agent, old.row.id, new.row.id])?;
     tx.add_to_total(agent, counters::SPANS, -i64::try_from(doubles).unwrap_or_default());
+    let retold = dialogue::forget_retold(tx, agent, [old.row.id, new.row.id])?;
     for table in ["spans", "messages", "action_logs", "buttons", "attachments", "feedbacks", "tickets", "token_usage"] {
         let sql = format!("update {table} set conversation = ?3 where agent_id = ?1 and conversation = ?2");
         tx.execute(&sql, params![agent, old.row.id, new.row.id])?;
     }
     usage::restate_conversation(tx, agent, new.row.id)?;
     tx.execute(ADD, params![agent, new.row.id, old.row.id])?;
+    tx.execute(RETOLD, params![agent, new.row.id, retold])?;
     metadata::replace(tx, agent, old.row.id, &old.row.metadata, &JsonText::EMPTY)?;
     tx.execute(NOT_INDEXED, params![agent, old.row.id])?;
     tx.execute("delete from conversations where agent_id = ?1 and id = ?2", params![agent, old.row.id])?;

@@ -26,11 +26,13 @@ pub mod moving;
 mod orphans;
 mod paging;
 mod price;
+mod redact;
 mod restating;
 mod schema;
 mod search;
 mod span;
 mod ticket;
+mod traces;
 mod track;
 mod usage;
 
@@ -49,6 +51,7 @@ pub use message::StoredFile;
 pub use orphans::{BlobEvent, BlobTotals, Prune};
 pub use paging::{Extent, Found};
 pub use price::BookChange;
+pub use redact::Redaction;
 pub use restating::Restated;
 pub use track::{Appended, Stored};
 
@@ -94,6 +97,8 @@ pub struct StoreConfig {
     pub bucket: Option<BucketConfig>,
     /// Geolocation databases, asked in this order.
     pub geoip: Vec<PathBuf>,
+    /// What is taken out of texts before they are written.
+    pub redaction: Redaction,
 }
 
 impl Default for StoreConfig {
@@ -108,6 +113,7 @@ impl Default for StoreConfig {
             database: None,
             bucket: None,
             geoip: Vec::new(),
+            redaction: Redaction::default(),
         }
     }
 }
@@ -132,6 +138,8 @@ struct Shared {
     clock: Clock,
     blobs: blob::Blobs,
     geo: geo::Geo,
+    redaction: Redaction,
+    traces: traces::TracesAtWork,
     search_index: bool,
     /// How long whoever writes waits for the database.
     patience: Duration,
@@ -150,6 +158,8 @@ impl Store {
             clock: config.clock.clone(),
             blobs: blob::Blobs::open(folder, config.bucket.as_ref())?,
             geo: geo::Geo::open(&config.geoip)?,
+            redaction: config.redaction.clone(),
+            traces: traces::TracesAtWork::default(),
             search_index: config.search_index,
             patience: config.queue_patience,
             folder: folder.to_owned(),

@@ -8,14 +8,13 @@ use agentsight_model::filter::{ConversationFilter, Order, OrderBy, not_available
 use agentsight_model::ids::{AgentId, ConversationRef};
 use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::refusal::Refusal;
-use agentsight_model::text::Needle;
 
 use crate::conversation::{Fetched, Head, Part, assemble, fetch_unless_large, heads};
-use crate::engine::{Reader, params};
+use crate::engine::Reader;
 use crate::error::Result;
 use crate::paging::{self, Conditions, Extent, Found, Listing, Owned};
 use crate::search::{self, Within};
-use crate::{Store, agent, counters, ticket};
+use crate::{Store, action, agent, counters, ticket};
 
 fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, index: bool) -> Result<Conditions> {
     use Owned::{Int, Ints, Text};
@@ -75,11 +74,22 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
         all.add(&condition, std::iter::once(Text(term.path.clone())).chain(forms));
     }
     if let Some(name) = &filter.action_name {
-        let actions = actions_named(reader, agent, name)?;
-        all.add(
-            "c.id in (select l.conversation from action_logs l where l.agent_id = ?1 and l.action in (select value from rarray({})))",
-            [Ints(actions)],
-        );
+        let called = action::called(reader, agent, name)?;
+        let mut runs =
+            "select l.conversation from action_logs l where l.agent_id = ?1 and l.action in (select value from rarray({}))"
+                .to_owned();
+        let mut params = vec![Ints(called.now)];
+        if !called.formerly.is_empty() {
+            let marks = vec!["{}"; called.former_names.len()].join(", ");
+            runs.push_str(&format!(
+                " union all select l.conversation from action_logs l
+                    join messages m on m.agent_id = l.agent_id and m.id = l.message
+                    where l.agent_id = ?1 and l.action in (select value from rarray({{}})) and m.action_name in ({marks})"
+            ));
+            params.push(Ints(called.formerly));
+            params.extend(called.former_names.into_iter().map(Text));
+        }
+        all.add(&format!("c.id in ({runs})"), params);
     }
     if filter.include_tickets {
         all.add("c.ticket_count > 0", []);
@@ -104,15 +114,6 @@ fn conditions(reader: &Reader<'_>, agent: AgentId, filter: &ConversationFilter, 
         all.plain = plain;
     }
     Ok(all)
-}
-
-/// Actions whose name holds the text, case ignored.
-fn actions_named(reader: &Reader<'_>, agent: AgentId, text: &str) -> Result<Vec<i64>> {
-    let needle = Needle::new(text);
-    let all = reader.all("select id, name from actions where agent_id = ?1", params![agent], |row| {
-        Ok((row.int(0)?, needle.is_in(row.text(1)?)))
-    })?;
-    Ok(all.into_iter().filter(|(_, named)| *named).map(|(id, _)| id).collect())
 }
 
 fn order_by(keys: &[Order]) -> String {

@@ -38,6 +38,7 @@ impl Store {
     /// # Errors
     /// [`Missing::Row`]
     pub async fn rename_conversation(&self, agent: AgentId, id: ConversationId, name: String) -> Result<Renamed> {
+        let name = self.redacted(CHANGE_BYTES, name).await?;
         let write = move |tx: &Tx<'_>| {
             let conversation_id = name_of(tx, agent, id)?;
             tx.execute(
@@ -62,6 +63,7 @@ impl Store {
     ) -> Result<Updated> {
         const CURRENT_METADATA: &str = "select metadata from conversations where agent_id = ?1 and id = ?2";
         let bytes = CHANGE_BYTES + update.metadata.as_ref().map_or(0, |text| text.as_str().len());
+        let update = self.redacted(bytes, update).await?;
         let write = move |tx: &Tx<'_>| {
             let conversation_id = name_of(tx, agent, id)?;
             if let Some(name) = &update.name {

@@ -230,6 +230,7 @@ impl Store {
     /// [`Missing::Row`]
     pub async fn replace_message_metadata(&self, agent: AgentId, id: MessageId, metadata: JsonText) -> Result<Message> {
         let bytes = 256 + metadata.as_str().len();
+        let metadata = self.redacted(bytes, metadata).await?;
         let write = move |tx: &Tx<'_>| {
             crate::conversation::lock_by_message(tx, agent, id)?.ok_or(Error::NotFound(Missing::Row))?;
             tx.execute(

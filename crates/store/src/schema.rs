@@ -48,6 +48,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("schema/0004_search.postgres.sql"),
     },
     Migration { name: "prices", shared: include_str!("schema/0005_prices.sql"), sqlite: "", postgres: "" },
+    Migration {
+        name: "former names of actions",
+        shared: include_str!("schema/0006_former_action_names.sql"),
+        sqlite: "",
+        postgres: "",
+    },
 ];
 
 /// Brings a database of SQLite up to date, in one transaction.

@@ -379,6 +379,9 @@ fn sort_column(key: &str) -> String {
     }
 }
 
+/// What a ticket weighs in the queue.
+const TICKET_BYTES: usize = 1_024;
+
 impl Store {
     /// Makes a ticket in the name of a key, by its label.
     ///
@@ -386,8 +389,8 @@ impl Store {
     /// A refusal that names the field where the conversation, feedback or environment is not the agent's, or the
     /// feedback has a ticket already.
     pub async fn create_ticket(&self, agent: AgentId, author: Option<String>, new: NewTicket) -> Result<Ticket> {
-        let now = self.clock().now();
-        self.engine.write(1_024, move |tx| create(tx, agent, author.as_deref(), &new, now)).await
+        let (now, new) = (self.clock().now(), self.redacted(TICKET_BYTES, new).await?);
+        self.engine.write(TICKET_BYTES, move |tx| create(tx, agent, author.as_deref(), &new, now)).await
     }
 
     /// Changes the fields that a change holds.
@@ -395,8 +398,8 @@ impl Store {
     /// # Errors
     /// [`Missing::Row`]
     pub async fn update_ticket(&self, agent: AgentId, id: TicketId, new: TicketChange) -> Result<Ticket> {
-        let now = self.clock().now();
-        self.engine.write(1_024, move |tx| change(tx, agent, id, &new, now)).await
+        let (now, new) = (self.clock().now(), self.redacted(TICKET_BYTES, new).await?);
+        self.engine.write(TICKET_BYTES, move |tx| change(tx, agent, id, &new, now)).await
     }
 
     /// Deletes a ticket for good, and its thread.
@@ -436,6 +439,7 @@ impl Store {
     ) -> Result<TicketComment> {
         let now = self.clock().now();
         let bytes = 256 + body.len();
+        let body = self.redacted(bytes, body).await?;
         let write = move |tx: &Tx<'_>| {
             lock(tx, agent, id)?;
             let author = author_for(tx, agent, author.as_deref())?;

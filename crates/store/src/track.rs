@@ -118,6 +118,7 @@ impl Store {
     pub async fn upsert_conversation(&self, agent: AgentId, new: NewConversation) -> Result<Stored<ConversationRow>> {
         let place = new.customer_ip_address.and_then(|address| self.shared.geo.locate(address)).unwrap_or_default();
         let bytes = WRITE_OVERHEAD_BYTES + new.metadata.as_ref().map_or(0, |text| text.as_str().len());
+        let new = self.redacted(bytes, new).await?;
         self.engine.write(bytes, move |tx| upsert(tx, agent, &new, &place)).await
     }
 
@@ -139,6 +140,7 @@ impl Store {
             Event::Click(_) => {}
             Event::Files { files, .. } => kept = self.keep(files).await?,
         }
+        let event = self.redacted(bytes, event).await?;
         let earlier = Earlier {
             timestamp: event.timestamp,
             receipt: event.receipt.map(|receipt| receipt.0),

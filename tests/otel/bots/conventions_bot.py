@@ -1,30 +1,25 @@
-"""OpenTelemetry's own instrumentation of `openai`, and the application's spans by the conventions for generative AI."""
+"""OpenTelemetry's own instrumentation of `openai`, and the application's spans by the conventions for generative AI.
 
-import json
+Or OpenLLMetry's, where WATCHED_BY says so, telling what is said as OpenTelemetry's first did: in events of their own.
+"""
+
+import os
 
 import talk
 from opentelemetry import trace
-from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
 
 provider = talk.opentelemetry()
-OpenAIInstrumentor().instrument()
+if os.environ.get("WATCHED_BY") == "openllmetry":
+    from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+
+    OpenAIInstrumentor(use_legacy_attributes=False).instrument()
+else:
+    from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+
+    OpenAIInstrumentor().instrument()
 tracer = trace.get_tracer("helpdesk")
 models = talk.client()
-
-
-def tool(function):
-    def run(**arguments):
-        attributes = {
-            "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": function.__name__,
-            "gen_ai.tool.call.arguments": json.dumps(arguments),
-        }
-        with tracer.start_as_current_span(f"execute_tool {function.__name__}", attributes=attributes) as span:
-            said = function(**arguments)
-            span.set_attribute("gen_ai.tool.call.result", said)
-            return said
-
-    return run
+lookup, refund = talk.watched(tracer, talk.lookup), talk.watched(tracer, talk.refund)
 
 
 def turn(conversation):
@@ -33,13 +28,13 @@ def turn(conversation):
 
 
 with turn("helpdesk"):
-    history = talk.first_turn(models, tool(talk.lookup))
+    history = talk.first_turn(models, lookup)
 with turn("helpdesk"):
     talk.second_turn(models, history)
 with turn("failed"):
     talk.failing_turn(models)
     try:
-        tool(talk.refund)(order="A-9")
+        refund(order="A-9")
     except PermissionError:
         pass
 provider.shutdown()

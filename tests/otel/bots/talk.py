@@ -9,11 +9,15 @@ import os
 
 import openai
 from opentelemetry import trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 MODEL = "gpt-4o-mini"
+CLAUDE = "claude-sonnet-4-5"
 BROKEN = "gpt-broken"
 ORDER = {"type": "object", "properties": {"order": {"type": "string"}}, "required": ["order"]}
 TOOLS = [
@@ -26,12 +30,19 @@ QUESTIONS = ["Where is A-9?", "And when?"]
 def opentelemetry():
     """The SDK, exporting over what OTEL_EXPORTER_OTLP_PROTOCOL says."""
     if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     else:
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    provider = TracerProvider(resource=Resource.create({"service.name": "helpdesk"}))
+    resource = Resource.create({"service.name": "helpdesk"})
+    provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    # Events go out when the process ends, after the spans.
+    logs = LoggerProvider(resource=resource)
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+    set_logger_provider(logs)
     return provider
 
 
@@ -65,6 +76,23 @@ def failing_turn(models):
     except openai.BadRequestError:
         return
     raise AssertionError("the model answered")
+
+
+def watched(tracer, function):
+    """A tool in a span of its own, by the conventions for generative AI."""
+
+    def run(**arguments):
+        attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": function.__name__,
+            "gen_ai.tool.call.arguments": json.dumps(arguments),
+        }
+        with tracer.start_as_current_span(f"execute_tool {function.__name__}", attributes=attributes) as span:
+            said = function(**arguments)
+            span.set_attribute("gen_ai.tool.call.result", said)
+            return said
+
+    return run
 
 
 def lookup(order):

@@ -1,5 +1,7 @@
 //! Arguments, variables and the file, and what is said when they make no sense.
 
+use serde_json::json;
+
 use crate::program::{Folder, Said};
 
 fn failed(err: &str) -> Said {
@@ -141,6 +143,27 @@ fn every_problem_of_the_configuration_is_listed_with_its_source() {
     }
     assert!(!said.err.contains("secret-thing"), "a key is never repeated");
     assert!(!folder.data().exists());
+}
+
+#[test]
+fn redaction_rules_are_read_before_anything_else_happens() {
+    let folder = Folder::new();
+    folder.write("bad.toml", "[[rule]]\nname = \"order\"\npattern = 'ORD-('\n");
+    folder.write("good.toml", "[[rule]]\nname = \"email\"\n");
+    assert!(folder.run("serve --help").out.contains("builtins: email, credit_card, phone, ipv4, api_key"));
+
+    let source = "redaction_rules (AGENTSIGHT_REDACTION_RULES): redaction rules";
+    let bad = folder.run("serve --listen 127.0.0.1:0 --redaction-rules bad.toml");
+    assert_eq!(bad, failed(&format!("{source} bad.toml cannot be used: rule \"order\": unclosed group")));
+    let missing = folder.run_with("serve --listen 127.0.0.1:0", &[("AGENTSIGHT_REDACTION_RULES", "nowhere.toml")]);
+    assert!(missing.err.contains(&format!("{source} nowhere.toml cannot be used: ")), "{}", missing.err);
+    assert!(!folder.data().exists());
+
+    folder.write("agentsight.toml", "redaction_rules = \"good.toml\"\n");
+    let server = folder.serve();
+    let mut client = server.client(&folder.key());
+    let body = json!({ "conversation_id": "c-1", "sender": "end_user", "content": "I am jane@x.example" });
+    assert_eq!(client.post("/api/track/", &body).unwrap().1["content"], "I am [email]");
 }
 
 #[test]

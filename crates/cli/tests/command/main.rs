@@ -12,6 +12,7 @@ mod blobs;
 #[path = "../../../../xtask/src/cluster.rs"]
 mod cluster;
 mod configuration;
+mod environments;
 mod faults;
 mod keys;
 mod moving;

@@ -104,7 +104,11 @@ fn a_price_list_is_imported_and_exported() {
 
     assert_eq!(
         (imported.code, imported.out.as_str(), imported.err.as_str()),
-        (Some(0), "2 added, 0 changed, 0 removed, 0 unchanged, 1 without a price per token skipped.\n", NOTE)
+        (
+            Some(0),
+            "2 added, 0 changed, 0 removed, 0 unchanged; skipped 0 without a price per token, 1 of images, speech and other kinds.\n",
+            NOTE
+        )
     );
     let exported = folder.run("prices export");
     let list: Value = serde_json::from_str(&exported.out).unwrap();

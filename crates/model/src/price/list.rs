@@ -17,12 +17,16 @@ use crate::time::Timestamp;
 pub struct PriceList {
     /// Sorted by model, each once.
     pub prices: Vec<NewPrice>,
-    /// Entries without a price per token, and of kinds that have no tokens (images, speech, rankings).
-    pub skipped: usize,
+    /// Entries that say nothing of what a token costs.
+    pub without_price: usize,
+    /// Entries of kinds of models whose calls are not counted in tokens alone: images, speech, rankings.
+    pub other_kinds: usize,
 }
 
 /// The entry that explains the others.
 const SAMPLE: &str = "sample_spec";
+/// Names that stand for each other and are followed at most.
+const MOST_ALIASES: usize = 8;
 /// Kinds of models whose calls are counted in tokens.
 const MODES: [&str; 4] = ["chat", "completion", "responses", "embedding"];
 
@@ -38,6 +42,16 @@ struct Entry<'t> {
     cache_creation_input_token_cost: Option<&'t RawValue>,
     #[serde(borrow)]
     mode: Option<&'t RawValue>,
+    /// The entry that this one is another name of.
+    #[serde(borrow)]
+    alias_of: Option<&'t RawValue>,
+}
+
+/// What becomes of an entry.
+enum Priced {
+    At(Rate),
+    Nothing,
+    OtherKind,
 }
 
 impl PriceList {
@@ -54,23 +68,23 @@ impl PriceList {
         }
         let mut errors = FieldErrors::default();
         let mut prices: BTreeMap<String, Rate> = BTreeMap::new();
-        let mut skipped = 0;
-        for (model, raw) in entries.into_iter().filter(|(model, _)| model != SAMPLE) {
+        let (mut without_price, mut other_kinds) = (0, 0);
+        for (model, raw) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
             let Ok(entry) = serde_json::from_str::<Entry<'_>>(raw.get()) else {
-                errors.add(model, "Not an object.");
+                errors.add(model.clone(), "Not an object.");
                 continue;
             };
-            let rate = rate(&model, &entry, &mut errors);
-            let key = model_key(&model);
-            match (key, rate) {
-                (Ok(key), Some(rate)) => drop(prices.insert(key, rate)),
-                (Err(why), Some(_)) => errors.add(model, why),
-                (_, None) => skipped += 1,
+            let priced = rate(model, &meant(&entries, entry), &mut errors);
+            match (model_key(model), priced) {
+                (Ok(key), Priced::At(rate)) => drop(prices.insert(key, rate)),
+                (Err(why), Priced::At(_)) => errors.add(model.clone(), why),
+                (_, Priced::Nothing) => without_price += 1,
+                (_, Priced::OtherKind) => other_kinds += 1,
             }
         }
         errors.into_result()?;
         let prices = prices.into_iter().map(|(model, rate)| NewPrice { model, valid_from, rate });
-        Ok(Self { prices: prices.collect(), skipped })
+        Ok(Self { prices: prices.collect(), without_price, other_kinds })
     }
 
     /// Writes prices as such a list.
@@ -97,11 +111,26 @@ impl PriceList {
     }
 }
 
-/// The rate of an entry; `None` where it has none that is per token.
-fn rate(model: &str, entry: &Entry<'_>, errors: &mut FieldErrors) -> Option<Rate> {
+/// The entry that one is another name of; itself where it is none, or where there is none of that name.
+fn meant<'t>(entries: &BTreeMap<String, &'t RawValue>, mut entry: Entry<'t>) -> Entry<'t> {
+    let other = |entry: &Entry<'t>| {
+        let name: String = serde_json::from_str(entry.alias_of?.get()).ok()?;
+        serde_json::from_str(entries.get(&name)?.get()).ok()
+    };
+    for _ in 0..MOST_ALIASES {
+        match other(&entry) {
+            Some(next) => entry = next,
+            None => break,
+        }
+    }
+    entry
+}
+
+/// What the tokens of an entry's model cost.
+fn rate(model: &str, entry: &Entry<'_>, errors: &mut FieldErrors) -> Priced {
     let mode = entry.mode.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     if mode.as_deref().is_some_and(|mode| !MODES.contains(&mode)) {
-        return None;
+        return Priced::OtherKind;
     }
     let mut price = |field: &str, raw: Option<&RawValue>| {
         let text = raw.map(RawValue::get).filter(|text| *text != "null")?;
@@ -121,7 +150,7 @@ fn rate(model: &str, entry: &Entry<'_>, errors: &mut FieldErrors) -> Option<Rate
         Some("embedding") => Rate { embedding: input, cache_read, cache_write, ..Rate::default() },
         _ => Rate { prompt: input, completion: output, embedding: None, cache_read, cache_write },
     };
-    (!rate.is_empty()).then_some(rate)
+    if rate.is_empty() { Priced::Nothing } else { Priced::At(rate) }
 }
 
 #[cfg(test)]
@@ -157,7 +186,22 @@ mod tests {
                 r#"text-embedding-3-small {"prompt":null,"completion":null,"embedding":"0.02","cache_read":null,"cache_write":null}"#,
             ]
         );
-        assert_eq!(list.skipped, 3);
+        assert_eq!((list.without_price, list.other_kinds), (1, 2));
+    }
+
+    #[test]
+    fn another_name_of_an_entry_costs_the_same() {
+        let list = PriceList::read(
+            r#"{"sonnet-latest": {"alias_of": "sonnet"}, "sonnet": {"alias_of": "sonnet-4"}, "lost": {"alias_of": "nothing"},
+                "sonnet-4": {"input_cost_per_token": 3e-06, "mode": "chat"}, "round": {"alias_of": "round"}}"#,
+            ALWAYS,
+        )
+        .unwrap();
+
+        let shown: Vec<_> =
+            list.prices.iter().map(|price| (price.model.as_str(), price.rate.prompt.unwrap().to_string())).collect();
+        assert_eq!(shown, ["sonnet", "sonnet-4", "sonnet-latest"].map(|model| (model, "3".to_owned())));
+        assert_eq!(list.without_price, 2);
     }
 
     #[test]

@@ -41,8 +41,11 @@ pub(super) fn counts(attributes: Attributes<'_>) -> TokenCounts {
         completion_tokens: attributes.count(&["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"]),
         cache_read_tokens: attributes
             .count(&["gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens"]),
-        cache_write_tokens: attributes
-            .count(&["gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens"]),
+        cache_write_tokens: attributes.count(&[
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens",
+            "gen_ai.usage.cache_write.input_tokens",
+        ]),
         reasoning_tokens: attributes.count(&["gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"]),
         ..TokenCounts::default()
     }

@@ -9,11 +9,14 @@ mod vercel;
 use agentsight_model::json::JsonText;
 use agentsight_model::span::{BlockFields, Dialogue, LlmCall, Tells, ToolRun};
 use agentsight_model::usage::TokenCounts;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::attributes::Attributes;
 use crate::messages::Said;
 use crate::span::Event;
+
+/// What records of events are kept as.
+pub(crate) const EVENT: &str = "event";
 
 /// A span as an adapter sees it.
 pub(crate) struct Seen<'a> {
@@ -45,6 +48,14 @@ pub(crate) fn read(seen: &Seen<'_>) -> Found {
     adapters.iter().find_map(|read| read(seen)).unwrap_or_else(|| Found { kind: "span".to_owned(), ..Found::default() })
 }
 
+/// What was said in events that came without their span.
+pub(crate) fn events(events: &[Event]) -> Option<Dialogue> {
+    let nothing = Map::new();
+    let seen = Seen { name: "", attributes: Attributes(&nothing), events, is_error: false, error: None };
+    let (heard, said) = gen_ai::said(&seen);
+    Found::default().saying(heard, said).dialogue
+}
+
 impl Found {
     pub(crate) fn of(kind: &str) -> Self {
         Self { kind: kind.to_owned(), ..Self::default() }
@@ -70,9 +81,7 @@ impl Seen<'_> {
         Tells::Tool(ToolRun {
             name: name.chars().take(agentsight_model::limits::TEXT_CHARS).collect(),
             arguments: arguments.map(arguments_of).unwrap_or_default(),
-            response: response
-                .map(|response| of_langchain(response).unwrap_or_else(|| plain(response)))
-                .unwrap_or_default(),
+            response: response.map(answer).unwrap_or_default(),
             error: if self.is_error { error.unwrap_or_else(|| "error".to_owned()) } else { String::new() },
         })
     }
@@ -94,6 +103,20 @@ fn arguments_of(value: &Value) -> JsonText {
             other => JsonText::of(&serde_json::json!({ "value": other })),
         },
     }
+}
+
+/// What a tool said, out of what frameworks put around it.
+fn answer(response: &Value) -> String {
+    of_langchain(response).or_else(|| of_llamaindex(response)).unwrap_or_else(|| plain(response))
+}
+
+/// What a tool said, out of LlamaIndex's account of its run: `{"blocks": [{"text": …}], "tool_name": …, "raw_output": …}`.
+fn of_llamaindex(response: &Value) -> Option<String> {
+    let whole = crate::attributes::structure(response)?;
+    whole.get("tool_name")?;
+    let blocks = whole.get("blocks")?.as_array()?.iter();
+    let texts: Vec<&str> = blocks.filter_map(|block| block.get("text")?.as_str()).collect();
+    Some(texts.join("\n"))
 }
 
 /// What a tool said, out of LangChain's message around it: `{"data": {"content": …}}`, or, written as its classes are,
@@ -165,11 +188,12 @@ pub(crate) fn conversation(attributes: Attributes<'_>) -> Option<String> {
     ];
     let named = attributes.first(KEYS);
     // OpenInference keeps a chain's own metadata as JSON.
-    named.or_else(|| {
+    let named = named.or_else(|| {
         let metadata = attributes.structure("metadata")?;
         let keys = ["conversation_id", "session_id", "thread_id"];
         keys.iter().find_map(|key| metadata.get(*key)?.as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
-    })
+    });
+    named.map(|name| name.chars().take(agentsight_model::limits::TEXT_CHARS).collect())
 }
 
 /// What a span says of its conversation beside its name.
@@ -215,5 +239,13 @@ mod tests {
         assert_eq!(of_langchain(&json!({ "type": "tool", "data": message })).as_deref(), Some("shipped"));
         assert_eq!(of_langchain(&json!({ "output": { "lc": 1, "kwargs": message } })).as_deref(), Some("shipped"));
         assert_eq!(of_langchain(&json!({ "data": { "content": "else" } })), None);
+    }
+
+    #[test]
+    fn what_a_tool_said_comes_out_of_llamaindex_s_account() {
+        let blocks =
+            json!([{ "block_type": "text", "text": "shipped" }, { "block_type": "image" }, { "text": "today" }]);
+        assert_eq!(answer(&json!({ "blocks": blocks, "tool_name": "lookup", "raw_output": 1 })), "shipped\ntoday");
+        assert_eq!(answer(&json!({ "blocks": 1 })), r#"{"blocks":1}"#);
     }
 }

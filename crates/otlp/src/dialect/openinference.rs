@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agentsight_model::usage::TokenCounts;
 use serde_json::Value;
 
-use super::{Found, Seen, call};
+use super::{Found, Seen, call, called_with};
 use crate::attributes::Attributes;
 use crate::messages::{self, Said, message, text_of};
 use crate::span::numbered;
@@ -15,9 +15,12 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     let kind = attributes.text("openinference.span.kind")?.to_ascii_lowercase();
     let (input, output) = (attributes.get("input.value"), attributes.get("output.value"));
     Some(match kind.as_str() {
+        // LlamaIndex makes one of the preparation of every call.
+        "llm" if !seen.is_error && !is_call(attributes) => Found::of("chain"),
         "llm" => {
-            let heard = or(indexed(attributes, "llm.input_messages", "user"), input, "user");
-            let said = or(indexed(attributes, "llm.output_messages", "assistant"), output, "assistant");
+            let heard = indexed(attributes, "llm.input_messages", "user").unwrap_or_else(|| bare(input, "user"));
+            let said = indexed(attributes, "llm.output_messages", "assistant");
+            let said = said.unwrap_or_else(|| bare(output, "assistant"));
             Found::of("llm").telling(call(model(attributes), counts(attributes), false)).saying(heard, said)
         }
         "embedding" => {
@@ -28,7 +31,8 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
             let arguments = attributes.get("tool.parameters").filter(|value| !value.is_null()).or(input);
             let arguments =
                 input.filter(|value| value.as_str().is_some_and(|text| text.starts_with('{'))).or(arguments);
-            Found::of("tool").telling(seen.tool(attributes.first(&["tool.name"]), arguments, output))
+            let given = attributes.structure("input.value").filter(is_of_llamaindex).map(|value| called_with(&value));
+            Found::of("tool").telling(seen.tool(attributes.first(&["tool.name"]), given.as_ref().or(arguments), output))
         }
         "agent" | "chain" => {
             let heard = input.map(|value| messages::read(value, "user")).unwrap_or_default();
@@ -57,8 +61,22 @@ fn last(mut said: Said) -> Said {
     said
 }
 
-fn or(said: Said, value: Option<&Value>, role: &str) -> Said {
-    if said.is_empty() { value.map(|value| messages::read(value, role)).unwrap_or_default() } else { said }
+/// Whether a span of a model tells of a call, and not of what is done around one.
+fn is_call(attributes: Attributes<'_>) -> bool {
+    let told = ["llm.input_messages.", "llm.output_messages.", "llm.prompts", "llm.token_count."];
+    attributes.has("llm.response.model_name")
+        || attributes.0.keys().any(|key| told.iter().any(|prefix| key.starts_with(prefix)))
+}
+
+/// `{"kwargs": {"order": "A-9"}}`
+fn is_of_llamaindex(input: &Value) -> bool {
+    let is_part = |key: &String| matches!(key.as_str(), "args" | "kwargs");
+    input.as_object().is_some_and(|input| !input.is_empty() && input.keys().all(is_part))
+}
+
+/// What a call was given, or gave, in no form that tells who said it.
+fn bare(value: Option<&Value>, role: &str) -> Said {
+    value.map(|value| messages::read(value, role)).unwrap_or_default()
 }
 
 fn counts(attributes: Attributes<'_>) -> TokenCounts {
@@ -75,8 +93,9 @@ fn counts(attributes: Attributes<'_>) -> TokenCounts {
     }
 }
 
-/// `llm.input_messages.0.message.role`, `….content`, or `….contents.0.message_content.text`.
-fn indexed(attributes: Attributes<'_>, prefix: &str, role: &str) -> Said {
+/// `llm.input_messages.0.message.role`, `….content`, or `….contents.0.message_content.text`; `None` where there is nothing
+/// of the kind. What holds calls of tools alone says nothing.
+fn indexed(attributes: Attributes<'_>, prefix: &str, role: &str) -> Option<Said> {
     let of = |parts: &BTreeMap<&str, &Value>| {
         let role = parts.get("message.role").and_then(|role| role.as_str()).unwrap_or(role);
         let whole = parts.get("message.content").map(|content| text_of(content)).unwrap_or_default();
@@ -90,5 +109,6 @@ fn indexed(attributes: Attributes<'_>, prefix: &str, role: &str) -> Said {
         };
         message(role, text)
     };
-    numbered(attributes, prefix).values().filter_map(of).collect()
+    let numbered = numbered(attributes, prefix);
+    (!numbered.is_empty()).then(|| numbered.values().filter_map(of).collect())
 }

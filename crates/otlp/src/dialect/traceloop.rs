@@ -22,6 +22,12 @@ pub(super) fn read(seen: &Seen<'_>) -> Option<Found> {
     if let Some(found) = gen_ai::read(seen) {
         return Some(found);
     }
+    // LlamaIndex's tools are workflows like everything else of it; their account tells them.
+    let ran = |output: &Value| Some((output.get("tool_name")?.as_str()?.to_owned(), output.get("raw_input")?.clone()));
+    if let Some((name, given)) = output.as_ref().and_then(ran) {
+        let tells = seen.tool(Some(name), Some(&called_with(&given)), output.as_ref());
+        return Some(Found::of("tool").telling(tells));
+    }
     let kind = if kind == "agent" { "agent" } else { "chain" };
     // Only the outermost speaks with somebody.
     if attributes.text("traceloop.entity.path").is_some_and(|path| !path.is_empty()) {

@@ -1,9 +1,12 @@
-//! OpenTelemetry's own protocol: over HTTP at `POST /v1/traces`, in protobuf or JSON, and over gRPC on the same port.
+//! OpenTelemetry's own protocol: over HTTP at `POST /v1/traces` and `/v1/logs`, in protobuf or JSON, and over gRPC on the
+//! same port.
 
 use agentsight_model::limits::SPANS_BODY_BYTES;
-use agentsight_otlp::service::trace_service_server::{SERVICE_NAME, TraceService, TraceServiceServer};
-use agentsight_otlp::service::{ExportTraceServiceRequest, ExportTraceServiceResponse};
-use agentsight_otlp::{Encoding, Export, Unreadable};
+use agentsight_otlp::logs_service::logs_service_server::{self as logs_server, LogsService, LogsServiceServer};
+use agentsight_otlp::logs_service::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use agentsight_otlp::trace_service::trace_service_server::{self as trace_server, TraceService, TraceServiceServer};
+use agentsight_otlp::trace_service::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use agentsight_otlp::{Encoding, Export, Signal, Unreadable};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,9 +26,22 @@ use crate::tracking::spans::{apart, busy_is_throttled, room, spans_body};
     request_body(content((schemas::OtlpTraces = "application/json"), (Vec<u8> = "application/x-protobuf"))),
     responses((status = 200, description = "Stored and readable; what was not is counted under `partialSuccess`", body = schemas::OtlpStored), BadRequest))]
 pub(crate) async fn traces(caller: Writer, State(app): State<App>, request: Request) -> Result {
+    store(Signal::Traces, &caller, &app, request).await
+}
+
+/// Stores events of generative AI (`gen_ai.*`) that come as log records, beside the span of their `trace_id` and `span_id`,
+/// in any order. Other log records are counted as rejected.
+#[utoipa::path(post, path = "/v1/logs", tag = "tracking",
+    request_body(content((schemas::OtlpLogs = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+    responses((status = 200, description = "Stored and readable; what was not is counted under `partialSuccess`", body = schemas::OtlpStored), BadRequest))]
+pub(crate) async fn logs(caller: Writer, State(app): State<App>, request: Request) -> Result {
+    store(Signal::Logs, &caller, &app, request).await
+}
+
+async fn store(signal: Signal, caller: &Writer, app: &App, request: Request) -> Result {
     let encoding = encoding(request.headers())?;
-    let (bytes, _room) = spans_body(&app, request).await?;
-    let export = match apart(bytes.len(), move || Ok(agentsight_otlp::read(&bytes, encoding))).await? {
+    let (bytes, _room) = spans_body(app, request).await?;
+    let export = match apart(bytes.len(), move || Ok(agentsight_otlp::read(signal, &bytes, encoding))).await? {
         Ok(export) => export,
         Err(Unreadable(why)) => {
             return Ok(answer(StatusCode::BAD_REQUEST, agentsight_otlp::refused(&why, encoding), encoding));
@@ -33,7 +49,7 @@ pub(crate) async fn traces(caller: Writer, State(app): State<App>, request: Requ
     };
     let Export { traces, rejected } = export;
     app.store.ingest_traces(caller.agent, traces).await.map_err(busy_is_throttled)?;
-    Ok(answer(StatusCode::OK, agentsight_otlp::stored(rejected, encoding), encoding))
+    Ok(answer(StatusCode::OK, agentsight_otlp::stored(signal, rejected, encoding), encoding))
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding> {
@@ -56,15 +72,38 @@ fn answer(status: StatusCode, body: Vec<u8>, encoding: Encoding) -> Response {
     response
 }
 
-/// The service of OTLP over gRPC, at its own path.
+/// The services of OTLP over gRPC, each at its own path.
 pub(crate) fn grpc(app: App) -> Router<App> {
-    let service = TraceServiceServer::new(Grpc(app))
+    let traces = TraceServiceServer::new(Grpc(app.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(SPANS_BODY_BYTES);
-    Router::new().route_service(&format!("/{SERVICE_NAME}/{{method}}"), service)
+    let logs = LogsServiceServer::new(Grpc(app))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(SPANS_BODY_BYTES);
+    Router::new()
+        .route_service(&format!("/{}/{{method}}", trace_server::SERVICE_NAME), traces)
+        .route_service(&format!("/{}/{{method}}", logs_server::SERVICE_NAME), logs)
 }
 
 struct Grpc(App);
+
+impl Grpc {
+    /// Stores a request; answers how much of it was rejected.
+    async fn store<T: Send + 'static>(
+        &self,
+        request: tonic::Request<T>,
+        size: fn(&T) -> usize,
+        translate: fn(T) -> Export,
+    ) -> Result<u64> {
+        let (metadata, _, message) = request.into_parts();
+        let caller = Writer::of(&metadata.into_headers(), &self.0).await?;
+        let bytes = size(&message);
+        let _room = room(&self.0, bytes)?;
+        let Export { traces, rejected } = apart(bytes, move || Ok(translate(message))).await?;
+        self.0.store.ingest_traces(caller.agent, traces).await.map_err(busy_is_throttled)?;
+        Ok(rejected)
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Grpc {
@@ -72,16 +111,21 @@ impl TraceService for Grpc {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        let (metadata, _, message) = request.into_parts();
-        let caller = Writer::of(&metadata.into_headers(), &self.0).await.map_err(|error| status(&error))?;
-        let bytes = agentsight_otlp::size(&message);
-        let _room = room(&self.0, bytes).map_err(|error| status(&error))?;
-        let export =
-            apart(bytes, move || Ok(agentsight_otlp::translate(message))).await.map_err(|error| status(&error))?;
-        let Export { traces, rejected } = export;
-        let stored = self.0.store.ingest_traces(caller.agent, traces).await.map_err(busy_is_throttled);
-        stored.map_err(|error| status(&error))?;
-        Ok(tonic::Response::new(agentsight_otlp::response(rejected)))
+        let stored = self.store(request, agentsight_otlp::size, agentsight_otlp::of_traces).await;
+        let rejected = stored.map_err(|error| status(&error))?;
+        Ok(tonic::Response::new(agentsight_otlp::traces_stored(rejected)))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        let stored = self.store(request, agentsight_otlp::size, agentsight_otlp::of_logs).await;
+        let rejected = stored.map_err(|error| status(&error))?;
+        Ok(tonic::Response::new(agentsight_otlp::logs_stored(rejected)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentsight_model::key::{ApiKey, Role};
 use agentsight_model::time::Clock;
 use agentsight_server::{Server, ServerConfig};
-use agentsight_store::{BucketConfig, Store, StoreConfig};
+use agentsight_store::{BucketConfig, Redaction, Store, StoreConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,24 +42,27 @@ impl TestApp {
     }
 
     pub(crate) async fn with(config: ServerConfig) -> Self {
-        Self::start_with(config, None).await
+        Self::start_with(config, StoreConfig::default()).await
     }
 
     /// With its attachments in a bucket.
     pub(crate) async fn over(bucket: BucketConfig) -> Self {
-        Self::start_with(ServerConfig::default(), Some(bucket)).await
+        let store = StoreConfig { bucket: Some(bucket), ..StoreConfig::default() };
+        Self::start_with(ServerConfig::default(), store).await
     }
 
-    async fn start_with(config: ServerConfig, bucket: Option<BucketConfig>) -> Self {
+    /// With rules for what is never written.
+    pub(crate) async fn redacting(rules: &str) -> Self {
+        let store = StoreConfig { redaction: Redaction::parse(rules).unwrap(), ..StoreConfig::default() };
+        Self::start_with(ServerConfig::default(), store).await
+    }
+
+    async fn start_with(config: ServerConfig, store: StoreConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::fixed(NOW.parse().unwrap());
         let schema = TempSchema::wanted();
         let database = schema.as_ref().map(TempSchema::database);
-        let store = Store::open(
-            folder.path(),
-            &StoreConfig { clock: clock.clone(), database, bucket, ..StoreConfig::default() },
-        )
-        .unwrap();
+        let store = Store::open(folder.path(), &StoreConfig { clock: clock.clone(), database, ..store }).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::new(store.clone(), config).await.unwrap();

@@ -29,7 +29,7 @@ pub(crate) fn check(answer: &Answer) {
     }
     let is_protobuf = answer.header("content-type") == Some("application/x-protobuf");
     if is_protobuf {
-        assert_eq!(path, "/v1/traces", "only OpenTelemetry speaks protobuf: {said}");
+        assert!(["/v1/traces", "/v1/logs"].contains(&path.as_str()), "only OpenTelemetry speaks protobuf: {said}");
         assert!(
             find(&path)
                 .is_some_and(|(_, methods)| methods["post"]["responses"].get(answer.status.to_string()).is_some()),

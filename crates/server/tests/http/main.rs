@@ -27,6 +27,7 @@ mod operation;
 mod otlp;
 mod prices;
 mod reading;
+mod redaction;
 mod spans;
 mod tickets;
 mod tracking;

@@ -372,3 +372,149 @@ async fn a_key_may_come_as_exporters_send_it() {
         assert_eq!(answer.status, 401, "{name}: {value}");
     }
 }
+
+/// A record of an event, so many seconds after noon; of no span where `id` is 0.
+fn record(trace: &str, id: u8, second: u64, event: &str, of: &Value, body: &Value) -> Value {
+    let mut record = json!({ "observedTimeUnixNano": (NOON + second * SECOND).to_string(), "eventName": event,
+        "attributes": attributes(of), "body": any(body) });
+    if id > 0 {
+        record["traceId"] = json!(trace.repeat(16));
+        record["spanId"] = json!(format!("{id:016x}"));
+    }
+    record
+}
+
+fn logs(records: &[Value]) -> Value {
+    json!({ "resourceLogs": [{ "resource": { "attributes": attributes(&json!({ "service.name": "bot" })) },
+        "scopeLogs": [{ "scope": { "name": "probe", "version": "1" }, "logRecords": records }] }] })
+}
+
+/// The call of a model that says nothing itself, and the records of what was said.
+fn silent_call(trace: &str, id: u8, second: u64, texts: &[&str], answer: &str) -> (Value, Vec<Value>) {
+    let provider = json!({ "gen_ai.provider.name": "openai" });
+    let call = json!({ "gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m",
+        "gen_ai.conversation.id": "c-1", "gen_ai.usage.input_tokens": 100 });
+    let names = ["gen_ai.user.message", "gen_ai.assistant.message"].iter().cycle();
+    let mut records: Vec<Value> = texts
+        .iter()
+        .zip(names)
+        .map(|(text, name)| record(trace, id, second, name, &provider, &json!({ "content": text })))
+        .collect();
+    let choice = json!({ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": answer } });
+    records.push(record(trace, id, second + 1, "gen_ai.choice", &provider, &choice));
+    (span(trace, id, "chat m", second, call), records)
+}
+
+#[tokio::test]
+async fn what_is_said_in_log_records_joins_its_span_in_any_order() {
+    let (first, said) = silent_call("a1", 1, 0, &["When?"], "Tomorrow.");
+    let (second, more) = silent_call("b2", 2, 10, &["When?", "Tomorrow.", "And where?"], "Here.");
+    let exports = [
+        ("/v1/traces", export(&[first])),
+        ("/v1/logs", logs(&said)),
+        ("/v1/traces", export(&[second])),
+        ("/v1/logs", logs(&more)),
+    ];
+    let told = [("end_user", "When?"), ("agent", "Tomorrow."), ("end_user", "And where?"), ("agent", "Here.")];
+    for order in [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        let app = TestApp::start().await;
+        let bot = app.bot().await;
+        for at in order {
+            let (path, body) = &exports[at];
+            assert_eq!(bot.post(path, body.clone()).await.whole(), (200, json!({})), "{order:?}");
+        }
+
+        assert_eq!(transcript(&bot, "c-1").await, lines(&told), "{order:?}");
+        assert_eq!(bot.get("/api/conversations/").await.json()["count"], 1, "{order:?}");
+        let tree = bot.get(&format!("/api/traces/{}/", "a1".repeat(16))).await.json();
+        assert_eq!(tree["roots"][0]["children"][0]["kind"], "event");
+        // Sent again, as exporters do that were not answered.
+        let before = app.contents();
+        for (path, body) in exports.clone() {
+            assert_eq!(bot.post(path, body).await.status, 200);
+        }
+        assert_eq!(app.contents(), before, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_record_may_hold_a_whole_call_which_its_span_tells_too() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let output = json!([{ "role": "assistant", "parts": [{ "type": "text", "content": "Tomorrow." }] }]);
+    let details = json!({ "gen_ai.input.messages": history(&["When?"]), "gen_ai.output.messages": output, "gen_ai.usage.input_tokens": 100 });
+    let records = [record("a1", 1, 1, "gen_ai.client.inference.operation.details", &details, &json!(null))];
+
+    assert_eq!(bot.post("/v1/logs", logs(&records)).await.status, 200);
+    assert_eq!(transcript(&bot, &"a1".repeat(16)).await, lines(&[("end_user", "When?"), ("agent", "Tomorrow.")]));
+    sends(&bot, &[call("a1", 1, 0, Some("c-1"), &["When?"], "Tomorrow.")]).await;
+
+    assert_eq!(transcript(&bot, "c-1").await, lines(&[("end_user", "When?"), ("agent", "Tomorrow.")]));
+    let usage = bot.get("/api/token-usage/").await.json();
+    assert_eq!((&usage["count"], &usage["results"][0]["calls"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn other_log_records_are_counted_and_stop_nobody() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let nothing = json!({});
+    let named = json!({ "gen_ai.conversation.id": "c-1" });
+    let records = [
+        record("a1", 1, 0, "", &nothing, &json!("a line of a log")),
+        record("a1", 1, 0, "http.server.request", &nothing, &nothing),
+        record("", 0, 0, "gen_ai.user.message", &nothing, &json!({ "content": "of nobody" })),
+        record("", 0, 0, "gen_ai.user.message", &named, &json!("{\"content\": \"of somebody\"}")),
+    ];
+
+    let stored = bot.post("/v1/logs", logs(&records)).await.whole();
+
+    let why = "Only events of generative AI (gen_ai.*) that belong to a trace or name a conversation are stored; other log records are not.";
+    assert_eq!(stored, (200, json!({ "partialSuccess": { "rejectedLogRecords": "3", "errorMessage": why } })));
+    assert_eq!(transcript(&bot, "c-1").await, lines(&[("end_user", "of somebody")]));
+    assert_eq!(bot.get("/api/conversations/").await.json()["count"], 1);
+    let broken = bot.json("POST", "/v1/logs", "{").await;
+    assert_eq!(broken.status, 400);
+    let protobuf = bot.send("POST", "/v1/logs", &[("content-type", "application/x-protobuf")], Vec::new()).await;
+    assert_eq!((protobuf.status, protobuf.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_two_instrumentations_saw_counts_once() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let call = |id: u8, from: u64, to: u64, tokens: i64| {
+        let mut of = json!({ "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "session.id": "c-1" });
+        if tokens > 0 {
+            of["gen_ai.usage.input_tokens"] = json!(tokens);
+        }
+        let mut span = span("a1", id, "chat m", 0, of);
+        span["startTimeUnixNano"] = json!((NOON + from * SECOND).to_string());
+        span["endTimeUnixNano"] = json!((NOON + to * SECOND).to_string());
+        span
+    };
+    let scope = |name: &str, spans: Value| json!({ "scope": { "name": name }, "spans": spans });
+    let scopes = [
+        scope("outer", json!([call(1, 0, 9, 100), call(2, 10, 19, 0), call(3, 20, 29, 100), call(4, 20, 25, 100)])),
+        scope("inner", json!([call(5, 1, 8, 100), call(6, 11, 18, 100), call(7, 30, 31, 100)])),
+    ];
+
+    let stored = bot.post("/v1/traces", json!({ "resourceSpans": [{ "scopeSpans": scopes }] })).await;
+
+    assert_eq!(stored.status, 200);
+    let usage = bot.get("/api/token-usage/?ordering=started_at").await.json();
+    let began: Vec<&str> =
+        usage["results"].as_array().unwrap().iter().map(|row| row["started_at"].as_str().unwrap()).collect();
+    // The outer of two; the inner, where it alone knows the tokens; two at once of one instrumentation; one by itself.
+    assert_eq!(
+        began,
+        [
+            "2026-03-02T09:15:00Z",
+            "2026-03-02T09:15:11Z",
+            "2026-03-02T09:15:20Z",
+            "2026-03-02T09:15:20Z",
+            "2026-03-02T09:15:30Z"
+        ]
+    );
+    assert_eq!(bot.get("/api/spans/").await.json()["count"], 7);
+}

@@ -97,6 +97,7 @@ pub(super) static TABLES: &[Moved] = &[
         &["sender", "content", "action_name", "metadata", "receipt", "received_at"],
     ),
     table("actions", &["agent_id", "id"], &["name", "display_name", "description"]),
+    table("former_action_names", &["agent_id", "action", "name"], &[]),
     table(
         "action_logs",
         &["agent_id", "conversation", "id"],

@@ -110,9 +110,35 @@ pub(crate) async fn names_of_agents_and_environments_are_checked(world: World) {
     }
     let twice = bot.store.add_environment(bot.agent, "PRODUCTION", true).await;
     assert_eq!(refused(twice), json!({"name": ["An environment \"production\" already exists."]}));
+    let alias = bot.store.add_environment(bot.agent, "Dev", false).await;
+    assert_eq!(refused(alias), json!({"name": ["An environment \"development\" already exists."]}));
+    let endless = bot.store.add_environment(bot.agent, &long, true).await;
+    assert_eq!(refused(endless), json!({"name": ["Ensure this field has no more than 255 characters."]}));
     let blank = bot.store.add_environment(bot.agent, " ", true).await;
     assert_eq!(refused(blank), json!({"name": ["This field may not be blank."]}));
     assert_eq!(missing(bot.store.set_cumulative_token_counters(AgentId(77), true).await), Missing::Row);
+}
+
+pub(crate) async fn environments_of_all_agents_are_listed(world: World) {
+    let (helpdesk, sales) = (world.bot("helpdesk").await, world.bot("sales").await);
+    sales.store.add_environment(sales.agent, "Staging", true).await.unwrap();
+
+    let all = world.store.list_environments().await.unwrap();
+
+    let shown: Vec<_> = all.iter().map(|(agent, row)| (agent.as_str(), row.slug.as_str(), row.is_production)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("helpdesk", "production", true),
+            ("helpdesk", "development", false),
+            ("sales", "production", true),
+            ("sales", "development", false),
+            ("sales", "staging", true),
+        ]
+    );
+    assert_eq!(world.store.find_agent(" sales ").await.unwrap(), Some(sales.agent));
+    assert_eq!(world.store.find_agent("helpdesk").await.unwrap(), Some(helpdesk.agent));
+    assert_eq!(world.store.find_agent("nobody").await.unwrap(), None);
 }
 
 pub(crate) async fn another_agents_rows_are_not_there(world: World) {

@@ -2,13 +2,14 @@
 
 use agentsight_model::feedback::{FeedbackSource, Sentiment};
 use agentsight_model::filter::{ConversationFilter, Order, OrderBy, Query};
-use agentsight_model::ids::ConversationId;
+use agentsight_model::ids::{ActionId, ConversationId};
+use agentsight_model::manage::action::ActionChange;
 use agentsight_model::page::{Page, PageNumber};
 use agentsight_model::track::NewConversation;
 use agentsight_store::{Extent, Missing};
 use serde_json::json;
 
-use crate::world::{Bot, World, all, at, clicked, conversation, event, missing, named, page, refused};
+use crate::world::{Bot, World, all, at, clicked, conversation, event, missing, named, page, ran, refused};
 
 /// Three conversations that differ in everything, and a fourth in the trash.
 async fn furnished(world: &World) -> Bot {
@@ -111,6 +112,28 @@ pub(crate) async fn every_filter_keeps_what_matches_and_drops_the_rest(world: Wo
     ] {
         assert_eq!(bot.list(query(&[(name, value)])).await, expected, "{name}={value}");
     }
+}
+
+pub(crate) async fn a_renamed_action_is_found_by_what_it_is_and_by_what_messages_show(world: World) {
+    let bot = world.bot("helpdesk").await;
+    bot.does(event(named("before"), 1, ran("lookup_order", at(1)))).await;
+    let rename = async |id: i64, name: &str| {
+        let change = ActionChange { name: Some(name.to_owned()), ..ActionChange::default() };
+        bot.store.update_action(bot.agent, ActionId(id), change).await.unwrap();
+    };
+    rename(1, "find_order").await;
+    bot.does(event(named("after"), 2, ran("find_order", at(2)))).await;
+    bot.does(event(named("another"), 3, ran("lookup_order", at(3)))).await;
+
+    let found = async |name: &str| bot.list(query(&[("action_name", name)])).await;
+    assert_eq!(found("find_order").await, ["after", "before"]);
+    assert_eq!(found("lookup").await, ["another", "before"]);
+    assert_eq!(found("ORDER").await, ["another", "after", "before"]);
+
+    rename(1, "seek").await;
+    rename(1, "find_order").await;
+    assert_eq!(found("seek").await, [""; 0]);
+    assert_eq!(found("lookup").await, ["another", "before"]);
 }
 
 pub(crate) async fn all_given_filters_must_hold(world: World) {

@@ -72,6 +72,7 @@ macro_rules! conformance {
                     a_turn_that_comes_late_has_its_calls_priced_anew,
                     a_change_of_prices_restates_history_of_every_agent,
                     restating_goes_on_where_it_was_when_the_store_was_closed,
+                    usage_of_an_adopted_conversation_is_restated_though_history_has_gone_by,
                     nothing_is_lost_or_priced_by_an_old_book_while_prices_change,
                     another_node_prices_with_the_book_as_it_is, defaults_are_renewed_and_leave_what_an_operator_did,
                     a_price_list_is_imported_once;
@@ -81,7 +82,7 @@ macro_rules! conformance {
                     a_trace_is_a_tree_even_of_circles_and_long_chains,
                     spans_go_to_the_trash_with_their_conversation_and_keep_coming,
                     any_order_of_any_parts_leads_to_one_state;
-                lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold,
+                lists: every_filter_keeps_what_matches_and_drops_the_rest, all_given_filters_must_hold, a_renamed_action_is_found_by_what_it_is_and_by_what_messages_show,
                     an_environment_that_the_agent_lacks_is_refused, every_ordering_ends_with_the_id,
                     pages_cut_the_list_without_gaps, counts_stay_exact_with_the_trash,
                     full_rows_are_whole_conversations_without_tickets_and_usage,
@@ -97,7 +98,8 @@ macro_rules! conformance {
                     texts_in_the_trash_are_found_where_the_trash_is_asked_for;
                 agents: a_minted_key_speaks_for_its_agent, a_revoked_key_stays_revoked, a_key_belongs_to_one_agent_for_good,
                     a_bootstrap_key_is_taken_by_an_empty_store_alone, an_agent_begins_with_two_environments,
-                    names_of_agents_and_environments_are_checked, another_agents_rows_are_not_there;
+                    names_of_agents_and_environments_are_checked, environments_of_all_agents_are_listed,
+                    another_agents_rows_are_not_there;
                 nodes: nodes_that_make_the_same_conversation_make_one, nodes_that_hear_the_same_request_store_it_once,
                     nodes_that_write_to_one_conversation_lose_no_count, nodes_that_meet_the_same_agent_make_one,
                     what_one_node_hears_is_found_at_the_other, nodes_that_vote_on_one_message_leave_one_vote,

@@ -3,11 +3,12 @@
 use agentsight_model::body::Body;
 use agentsight_model::price::list::PriceList;
 use agentsight_model::price::{ALWAYS, NewPrice, PerToken, PriceSource, Rate};
-use agentsight_model::span::SpanBatch;
+use agentsight_model::span::{NewSpan, SpanBatch, TraceSpans};
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::NewEvent;
 use agentsight_model::usage::{GroupBy, UsageFilter};
 use agentsight_store::{BookChange, Extent, Missing, Restated, Store};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::world::{Bot, World, at, document, event, json as as_json, missing, named, page, ran};
@@ -197,6 +198,32 @@ pub(crate) async fn restating_goes_on_where_it_was_when_the_store_was_closed(wor
     assert_eq!(restated(&world.store).await, [1_000, 1_200]);
     let costs = bot.in_world(&world).costs().await;
     assert!(costs.iter().all(|cost| *cost == backend("4.00000000")), "{costs:?}");
+}
+
+pub(crate) async fn usage_of_an_adopted_conversation_is_restated_though_history_has_gone_by(world: World) {
+    let bot = world.bot("helpdesk").await;
+    bot.calls("named", &[call("1", None, 0, "m", (1_000_000, 0))]).await;
+    let calls: Vec<Value> = (0..1_200).map(|n| call(&format!("f{n:x}"), None, n, "m", (1_000_000, 0))).collect();
+    bot.calls("busy", &calls).await;
+    let exports = async |id: &str, conversation: Option<&str>| {
+        let mut span = call(id, None, 0, "m", (1_000_000, 0));
+        span["trace_id"] = json!("a".repeat(32));
+        let span = NewSpan::read(&RawValue::from_string(span.to_string()).unwrap()).unwrap();
+        let (trace_id, conversation_id) = (span.trace_id.clone(), conversation.map(str::to_owned));
+        let trace = TraceSpans { trace_id, conversation_id, spans: vec![span], ..TraceSpans::default() };
+        bot.store.ingest_traces(bot.agent, vec![trace]).await.unwrap();
+    };
+    exports("2", None).await;
+    world.store.set_prices(vec![price("m", ALWAYS, "2", "0")]).await.unwrap();
+    assert_eq!(world.store.restate_step().await.unwrap(), Restated::Some(1_000));
+
+    // The trace gets its name: what was unpriced goes where history has gone by already.
+    exports("3", Some("named")).await;
+    restated(&world.store).await;
+
+    let costs = bot.costs().await;
+    assert_eq!(costs.len(), 1_203);
+    assert!(costs.iter().all(|cost| *cost == backend("2.00000000")), "{costs:?}");
 }
 
 pub(crate) async fn nothing_is_lost_or_priced_by_an_old_book_while_prices_change(world: World) {
