@@ -92,22 +92,22 @@ impl Step {
     }
 
     /// What the step's suite runs in.
-    fn environment(self) -> Option<Environment> {
+    fn environments(self) -> &'static [Environment] {
         match self {
-            Self::Python | Self::Sdk => Some(SDK),
-            Self::Deploy => Some(DEPLOY),
-            Self::Spans => Some(SPANS),
-            Self::Wheel => Some(PACKAGE),
-            Self::Otel => Some(OTEL),
-            Self::Openapi => Some(OPENAPI),
-            _ => None,
+            Self::Python | Self::Sdk => &[SDK],
+            Self::Deploy => &[DEPLOY],
+            Self::Spans => &[SPANS],
+            Self::Wheel => &[PACKAGE],
+            Self::Otel => &[OTEL, LLAMAINDEX],
+            Self::Openapi => &[OPENAPI],
+            _ => &[],
         }
     }
 
     /// Installs what the step's suite needs while earlier steps compile: the one waits for the network, the other for
     /// the processor. A failure shows when the step itself installs it.
     fn provide(self) {
-        if let Some(environment) = self.environment() {
+        for environment in self.environments() {
             let _ = environment.programs();
         }
     }

@@ -194,8 +194,12 @@ fn read_file(named: Option<&Path>) -> Result<File, Failure> {
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
         Err(error) => return Err(Failure::Configuration(vec![format!("{}: {error}", path.display())])),
     };
-    toml::from_str(&text)
-        .map_err(|e| Failure::Configuration(vec![format!("{}: {}", path.display(), e.to_string().trim_end())]))
+    toml::from_str(&text).map_err(|error| {
+        // Without the line itself, which may hold a password.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Failure::Configuration(vec![format!("{}: line {line}: {}", path.display(), error.message())])
+    })
 }
 
 /// Where the data of a command is.
@@ -236,7 +240,11 @@ pub(crate) fn place(args: &DataArgs) -> Result<Place, Failure> {
 
 /// The bucket that is meant, if one is, with its part of the problems.
 fn bucket(args: &DataArgs, file: &File, problems: &mut Vec<String>) -> Option<BucketConfig> {
-    let text = args.blobs.as_deref().or(file.blobs.as_deref()).filter(|text| !text.is_empty())?;
+    let text = args.blobs.as_deref().or(file.blobs.as_deref())?;
+    if text.is_empty() {
+        problems.push("blobs (AGENTSIGHT_BLOBS): it is empty; leave it out for the data folder".to_owned());
+        return None;
+    }
     bucket_at(text, "blobs (AGENTSIGHT_BLOBS)", &args.bucket, file, problems)
 }
 
@@ -291,7 +299,12 @@ fn bucket_at(
 
 fn database(args: &DataArgs, in_file: Option<&str>) -> Result<Option<DatabaseConfig>, String> {
     match args.database_url.as_deref().or(in_file) {
-        None | Some("") => Ok(None),
+        None => Ok(None),
+        // A secret that was not filled in must not lead to a store that nobody keeps.
+        Some("") => {
+            Err("database_url (AGENTSIGHT_DATABASE_URL): it is empty; leave it out for the embedded database"
+                .to_owned())
+        }
         Some(url) => match url.parse() {
             Ok(url) => Ok(Some(DatabaseConfig::new(url))),
             // The text itself may hold a password.

@@ -25,10 +25,12 @@ pub(crate) struct Health {
     version: &'static str,
 }
 
-/// `GET /healthz`: the process answers.
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, body = Health)), security(()))]
-pub(crate) async fn alive() -> Response {
-    answer(BTreeMap::new())
+/// `GET /healthz`: the process answers, and nothing of it has ended that only a new start brings back.
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, body = Health), (status = 503, description = "Only a new start helps", body = Health)), security(()))]
+pub(crate) async fn alive(State(app): State<App>) -> Response {
+    let ended = app.store.has_failed().then(|| ("database", "the thread that writes has failed".to_owned()));
+    answer(ended.into_iter().collect())
 }
 
 /// `GET /readyz`: a read and a durable write of the database work, and the storage of attachments answers.

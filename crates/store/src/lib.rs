@@ -180,6 +180,12 @@ impl Store {
         self.engine.search_pending().await
     }
 
+    /// Whether the store takes no more writes, though nobody has closed it: only opening it anew helps.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.engine.writer().has_failed()
+    }
+
     /// The folder that holds everything.
     #[must_use]
     pub fn folder(&self) -> &Path {

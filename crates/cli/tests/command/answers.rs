@@ -1,6 +1,8 @@
-//! Standard output: a reader that has seen enough, and a place that takes no more.
+//! Standard output and the log: a reader that has seen enough, and a place that takes no more.
 
 use std::process::Stdio;
+
+use serde_json::json;
 
 use crate::program::Folder;
 
@@ -33,4 +35,17 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
         assert_eq!(ended.status.code(), Some(1), "{line}: {said}");
         assert!(said.starts_with("agentsight: the answer cannot be written: "), "{line}: {said}");
     }
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_written_works_on() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("log")).unwrap();
+    let server = folder.serve();
+    let body = json!({ "conversation_id": "c", "sender": "agent", "content": "hi" });
+
+    // Each refusal is logged.
+    let refused = server.client("ags_0123456789abcdef0123456789abcdef_00ff00").post("/api/track/", &body).unwrap();
+    assert_eq!(refused.0, 401);
+    assert_eq!(server.client(&folder.key()).post("/api/track/", &body).unwrap().0, 201);
 }

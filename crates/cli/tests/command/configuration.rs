@@ -167,6 +167,32 @@ fn redaction_rules_are_read_before_anything_else_happens() {
 }
 
 #[test]
+fn a_mistake_in_the_file_is_told_without_what_may_be_a_password() {
+    let folder = Folder::new();
+    for text in [
+        "s3_secret_key = TOPSECRET",
+        "s3_secret = \"TOPSECRET\"",
+        "s3_secret_key = \"TOPSECRET",
+        "database_url = [\"postgres://me:TOPSECRET@db/chats\"]",
+    ] {
+        folder.write("agentsight.toml", &format!("log = \"info\"\n{text}\n"));
+        let said = folder.run("serve");
+        assert!(said.err.contains("line 2: ") && !said.err.contains("TOPSECRET"), "{}", said.err);
+    }
+}
+
+#[test]
+fn an_address_that_was_not_filled_in_leads_nowhere() {
+    let folder = Folder::new();
+    for name in ["AGENTSIGHT_DATABASE_URL", "AGENTSIGHT_BLOBS"] {
+        let said = folder.run_with("serve --listen 127.0.0.1:0", &[(name, "")]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains(&format!("({name}): it is empty; leave it out")), "{}", said.err);
+    }
+    assert!(!folder.data().exists());
+}
+
+#[test]
 fn a_key_of_the_file_that_is_none_is_named_with_its_line() {
     let folder = Folder::new();
     folder.write("agentsight.toml", "listen = \"127.0.0.1:0\"\ncolour = \"red\"\n");

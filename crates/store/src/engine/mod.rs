@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use postgres::DatabaseUrl;
-pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error};
+pub(crate) use sqlite::{FILE as SQLITE_FILE, engine_error, make_private};
 
 use crate::StoreConfig;
 use crate::ahead::{Ahead, Errand};
@@ -566,7 +566,7 @@ impl Engine {
         self.writer().write(bytes, Some(errand), write).await
     }
 
-    fn writer(&self) -> &writer::Writer {
+    pub(crate) fn writer(&self) -> &writer::Writer {
         match self {
             Self::Sqlite(engine) => engine.writer(),
             Self::Postgres(engine) => engine.writer(),

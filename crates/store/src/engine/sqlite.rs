@@ -145,7 +145,7 @@ fn create_folder(folder: &Path) -> Result<()> {
         return Err(Error::Open(format!("data folder {} is a file; name a folder", folder.display())));
     }
     let refuse = |e: std::io::Error| Error::Open(format!("data folder {} cannot be written: {e}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(refuse)?;
+    make_private(folder).map_err(refuse)?;
     // SQLite would say no more than "unable to open database file".
     let probe = folder.join(".write-probe");
     std::fs::write(&probe, b"").map_err(refuse)?;
@@ -154,6 +154,15 @@ fn create_folder(folder: &Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(refuse),
     }
+}
+
+/// Makes a folder that is not there, for its owner alone: it will hold what people said.
+pub(crate) fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// A connection that reads.

@@ -44,6 +44,9 @@ const ATTEMPTS_TOGETHER: u32 = 3;
 const ATTEMPTS_ALONE: u32 = 6;
 /// How long a write waits before it tries again, at first.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How long indexing rests after it failed, at first and at most.
+const FIRST_INDEX_REST: Duration = Duration::from_secs(1);
+const LONGEST_INDEX_REST: Duration = Duration::from_secs(60);
 
 /// The connection of the writer.
 pub(super) enum Seat {
@@ -141,6 +144,7 @@ impl Writer {
             index: config.search_index,
             patience: config.queue_patience,
             missing_since: None,
+            index_rest: None,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -194,6 +198,11 @@ impl Writer {
         }
         let waiting = tokio::time::timeout(self.patience, Arc::clone(&self.room).acquire_many_owned(permits));
         waiting.await.map_err(|_| Error::Busy { retry_after: self.patience })?.map_err(|_| Error::Closed)
+    }
+
+    /// Whether its thread has ended before it was told to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.thread.lock().as_ref().is_some_and(std::thread::JoinHandle::is_finished)
     }
 
     pub(super) fn search_pending(&self) -> u64 {
@@ -280,13 +289,15 @@ struct Desk {
     patience: Duration,
     /// Since when it is away.
     missing_since: Option<Instant>,
+    /// Since when indexing rests, because it failed, and for how long.
+    index_rest: Option<(Instant, Duration)>,
 }
 
 impl Desk {
     fn run(&mut self, queue: &Receiver<Queued>) {
         loop {
             let pause = match (self.index && self.debt() > 0, self.seat.is_shared()) {
-                (true, _) => Some(QUIET),
+                (true, _) => Some(self.index_rests_for().unwrap_or(QUIET)),
                 (false, true) if self.index => Some(LOOK_ROUND),
                 (false, _) => None,
             };
@@ -305,7 +316,7 @@ impl Desk {
                 },
             };
             self.group(first, queue);
-            if self.index && self.debt() > INDEX_DEBT {
+            if self.index && self.debt() > INDEX_DEBT && self.index_rests_for().is_none() {
                 self.index_slice();
             }
         }
@@ -322,6 +333,12 @@ impl Desk {
 
     fn debt(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// What is left of the rest that indexing takes after a failure.
+    fn index_rests_for(&self) -> Option<Duration> {
+        let (since, rest) = self.index_rest?;
+        rest.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
     }
 
     fn group(&mut self, first: Queued, queue: &Receiver<Queued>) {
@@ -451,17 +468,21 @@ impl Desk {
             Ok((indexed, exact)) => {
                 let left = exact.unwrap_or_else(|| self.debt().saturating_sub(indexed));
                 self.pending.store(left, Ordering::Relaxed);
-                indexed > 0
+                if self.index_rest.take().is_some() {
+                    tracing::info!("the search index goes on");
+                }
+                return indexed > 0;
             }
             Err(Undone { error: Error::Unavailable { why }, .. }) => {
                 tracing::warn!(why, "the search index waits for the database");
-                false
             }
             Err(Undone { error, .. }) => {
                 tracing::error!(%error, "the search index could not be brought up to date; searches read what is missing");
-                false
             }
         }
+        let rest = self.index_rest.map_or(FIRST_INDEX_REST, |(_, last)| (last * 2).min(LONGEST_INDEX_REST));
+        self.index_rest = Some((Instant::now(), rest));
+        false
     }
 }
 

@@ -18,8 +18,8 @@ use super::files::{self, FileSum, Named};
 use super::{Trouble, Watch, carry_on};
 use crate::BucketConfig;
 use crate::blob::{self, Blobs, places};
-use crate::engine::SQLITE_FILE;
 use crate::engine::online::{Copied, Snapshot};
+use crate::engine::{SQLITE_FILE, make_private};
 use crate::error::Error;
 use crate::schema::MIGRATIONS;
 
@@ -93,7 +93,7 @@ pub fn backup(data: &Path, into: &Path, options: &BackupOptions, watch: &mut dyn
         return Trouble::said(format!("{} is not empty; name a new folder for the backup", into.display()));
     }
     let snapshot = Snapshot::of(data)?;
-    fs::create_dir_all(into).map_err(on(into))?;
+    make_private(into).map_err(on(into))?;
     // What happens to the folder would happen to its backup.
     if is_within(into, data) {
         if !was_there {
@@ -440,7 +440,7 @@ fn grow(backup: &Path, draft: &Path, manifest: &Manifest, watch: &mut dyn Watch)
     if draft.exists() {
         fs::remove_dir_all(draft).map_err(on(draft))?;
     }
-    fs::create_dir_all(draft).map_err(on(draft))?;
+    make_private(draft).map_err(on(draft))?;
     let (from, file) = (backup.join(SQLITE_FILE), draft.join(SQLITE_FILE));
     if !from.is_file() {
         return Trouble::said(format!("{} is missing; the backup is damaged", from.display()));
