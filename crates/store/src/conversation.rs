@@ -162,7 +162,8 @@ of_conversations!(BUTTONS: "select conversation, message, id, button_event, labe
     "conversation", "order by conversation, id");
 of_conversations!(ATTACHMENTS: "select conversation, message, id, filename, mime_type, size_bytes from attachments where agent_id = ?1 and ",
     "conversation", "order by conversation, id");
-of_conversations!(FEEDBACKS: concat!("select ", own_feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at, f.id");
+// The sum keeps a server that has no statistics yet from the index of lists, which would have all feedback of the agent read.
+of_conversations!(FEEDBACKS: concat!("select ", own_feedback_columns!(), " where f.agent_id = ?1 and "), "f.conversation", "order by f.created_at + 0, f.id");
 of_conversations!(USAGES: concat!("select ", usage::summed_columns!(), " where agent_id = ?1 and "), "conversation", "order by conversation, id");
 
 /// What a whole conversation is made of, in the order in which it is read: what hangs on messages after them.
