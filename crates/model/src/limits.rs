@@ -23,6 +23,8 @@ pub const JSON_BODY_BYTES: usize = 8 * 1024 * 1024;
 pub const SPANS_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Characters of a span's id; SDK 0.1.x and OpenTelemetry send 16.
 pub const SPAN_ID_CHARS: usize = 64;
+/// Tokens of one count; what says more is no count. Sums over millions of rows stay integers of 64 bits.
+pub const TOKENS: i64 = 1_000_000_000_000;
 /// Blocks that a refused batch names (contract: ingest-v1 §3.1).
 pub const BLOCKS_NAMED: usize = 20;
 /// Spans that a refused block names.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::agent::normalise_slug;
 use crate::filter::{Query, SortKeys};
 use crate::ids::{ConversationId, UsageId};
+use crate::limits;
 use crate::refusal::{FieldErrors, Refusal};
 use crate::time::Timestamp;
 
@@ -430,7 +431,7 @@ impl PostedCounters {
 /// A count of tokens; `None` for what is none.
 pub(crate) fn whole(value: &serde_json::Value) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_f64().filter(|n| (0.0..=9e15).contains(n)).map(|n| n as i64));
-    number.filter(|n| *n >= 0)
+    number.filter(|n| (0..=limits::TOKENS).contains(n))
 }
 
 #[cfg(test)]

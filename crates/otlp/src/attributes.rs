@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use agentsight_model::limits;
 use base64::Engine as _;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -85,7 +86,7 @@ pub(crate) fn count(value: &Value) -> Option<i64> {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_i64().or_else(|| other.as_f64().map(|number| number as i64)),
     };
-    number.filter(|number| *number >= 0)
+    number.filter(|number| (0..=limits::TOKENS).contains(number))
 }
 
 /// A structure, or the JSON text of one.

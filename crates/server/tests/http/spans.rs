@@ -46,6 +46,24 @@ async fn send_packed(bot: &Bot<'_>, encoding: &str, body: Vec<u8>) -> (u16, Valu
 }
 
 #[tokio::test]
+async fn a_count_that_no_model_has_is_none_and_sums_go_on() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    for conversation in ["a", "b", "c"] {
+        let call = |id: &str, tokens: i64| json!({"span_id": id, "kind": "llm", "attributes": {"gen_ai.request.model": "m", "gen_ai.usage.input_tokens": tokens}});
+        let spans = [call("1", i64::MAX), call("2", 7)];
+        let body = json!({"conversations": [{"conversation_id": conversation, "spans": spans}]});
+        assert_eq!(bot.post("/api/ingest/", body).await.status, 200);
+    }
+    for group in ["model", "day", "conversation"] {
+        let summary = bot.get(&format!("/api/token-usage/summary/?group_by={group}")).await.json();
+        let rows = summary["results"].as_array().unwrap();
+        let sum: i64 = rows.iter().map(|row| row["total_tokens"].as_i64().unwrap()).sum();
+        assert_eq!(sum, 21, "{summary}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_is_stored_and_every_view_of_it_is_there_at_once() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
