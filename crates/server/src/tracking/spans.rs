@@ -24,6 +24,8 @@ const READ_NOW_BYTES: usize = 128 * 1024;
 /// Memory of all bodies of spans that come in or are being worked on, in units of 1 KiB. Who finds no room is told to come
 /// again. What is made of a body takes some fifteen times its size until it is stored.
 pub(crate) const SPANS_ROOM: usize = 64 * 1024;
+/// Bytes that a byte of gzip holds at most.
+const MOST_PACKED: usize = 1_032;
 /// Bytes of a unit.
 const UNIT: usize = 1024;
 /// How soon who found no room may come again, in seconds.
@@ -82,6 +84,9 @@ pub(crate) async fn spans_body(app: &App, request: Request) -> Result<(Bytes, Se
     let declared = declared.unwrap_or(0).min(SPANS_BODY_BYTES);
     let mut taken = room(app, declared)?;
     let bytes = collect(app, request, SPANS_BODY_BYTES, too_large).await?;
+    if is_packed && !may_be_packed(&bytes) {
+        return Err(broken("it does not begin and end as one."));
+    }
     let length = if is_packed { unpacked_length(&bytes) } else { bytes.len() };
     if length > SPANS_BODY_BYTES {
         return Err(ApiError::TooLarge(too_large(SPANS_BODY_BYTES)));
@@ -102,6 +107,16 @@ pub(crate) fn room(app: &App, length: usize) -> Result<SemaphorePermit<'_>> {
     app.spans.try_acquire_many(units).map_err(|_| ApiError::Throttled { seconds: COME_AGAIN })
 }
 
+/// Whether a body begins as gzip and says no more of its length than so many bytes can hold: what was cut off ends in
+/// bytes that are no length.
+fn may_be_packed(packed: &[u8]) -> bool {
+    packed.starts_with(&[0x1f, 0x8b]) && unpacked_length(packed) / MOST_PACKED <= packed.len()
+}
+
+fn broken(why: &str) -> ApiError {
+    Refusal::Detail(format!("The body is no valid gzip: {why}").into()).into()
+}
+
 /// What the last four bytes of a gzip stream say of its length.
 fn unpacked_length(packed: &[u8]) -> usize {
     packed.last_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length) as usize)
@@ -109,13 +124,12 @@ fn unpacked_length(packed: &[u8]) -> usize {
 
 /// Unpacks one gzip stream of exactly that length: what says less than it holds is a bomb, or broken.
 fn unpack(packed: &[u8], length: usize) -> Result<Bytes> {
-    let broken = |why: String| ApiError::from(Refusal::Detail(format!("The body is no valid gzip: {why}").into()));
     let mut decoder = flate2::bufread::GzDecoder::new(packed);
     let mut unpacked = Vec::with_capacity(length);
     let most = length as u64 + 1;
-    (&mut decoder).take(most).read_to_end(&mut unpacked).map_err(|e| broken(format!("{e}.")))?;
+    (&mut decoder).take(most).read_to_end(&mut unpacked).map_err(|e| broken(&format!("{e}.")))?;
     if unpacked.len() != length || !decoder.into_inner().is_empty() {
-        return Err(broken("it has another length than it says.".to_owned()));
+        return Err(broken("it has another length than it says."));
     }
     Ok(unpacked.into())
 }
