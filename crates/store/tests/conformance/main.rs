@@ -45,6 +45,7 @@ macro_rules! conformance {
                     an_environment_is_chosen_once_and_must_exist, used_is_never_taken_back,
                     metadata_is_filled_where_it_is_an_empty_object,
                     a_conversation_in_the_trash_stays_there_and_keeps_recording, first_calls_at_once_make_one_conversation, events_that_come_at_once_each_go_where_they_belong,
+                    an_event_that_is_refused_beside_others_makes_no_conversation,
                     an_event_for_a_new_name_makes_a_used_production_conversation,
                     every_kind_of_event_makes_its_conversation_used, the_integer_wins_over_the_name,
                     an_unknown_integer_leads_to_the_name_or_nowhere, times_move_outward_only,

@@ -2,7 +2,7 @@
 
 use agentsight_model::feedback::{FeedbackSource, Sentiment};
 use agentsight_model::filter::ConversationFilter;
-use agentsight_model::ids::{ConversationId, ConversationRef};
+use agentsight_model::ids::{ConversationId, ConversationRef, MessageId};
 use agentsight_model::message::Sender;
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Target};
@@ -500,4 +500,30 @@ pub(crate) async fn token_usage_is_an_action_like_any_other_in_a_list(world: Wor
     let filter = ConversationFilter { action_name: Some("TOKEN".to_owned()), has_action: Some(true), ..all() };
 
     assert_eq!(bot.list(filter).await, ["c"]);
+}
+
+pub(crate) async fn an_event_that_is_refused_beside_others_makes_no_conversation(world: World) {
+    let bot = world.bot("helpdesk").await;
+    let nowhere = || files(Some(MessageId(999)), &[("note.txt", "text/plain", b"x")]);
+
+    let calls: Vec<_> = (0..40)
+        .map(|n| {
+            let (bot, is_refused) = (bot.clone(), n % 4 == 3);
+            let what = if is_refused { nowhere() } else { said("hi") };
+            let event = event(named(&format!("new {n}")), 1, what);
+            tokio::spawn(async move { (is_refused, bot.store.append(bot.agent, event).await) })
+        })
+        .collect();
+    for call in calls {
+        match call.await.unwrap() {
+            (true, refused) => assert_eq!(missing(refused), Missing::Message(999)),
+            (false, stored) => assert!(stored.unwrap().created),
+        }
+    }
+
+    let mut names = bot.list(all()).await;
+    names.sort();
+    let mut made: Vec<String> = (0..40).filter(|n| n % 4 != 3).map(|n| format!("new {n}")).collect();
+    made.sort();
+    assert_eq!(names, made);
 }
