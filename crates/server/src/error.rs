@@ -148,7 +148,7 @@ fn stored(error: &Error) -> Response {
         }
         Error::Closed => retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."), 2),
         Error::Refused(refusal) => refused(refusal.clone()),
-        Error::Damaged { .. } | Error::Lost { .. } | Error::Open(_) | Error::Engine(_) => {
+        Error::Damaged { .. } | Error::Lost { .. } | Error::Open(_) | Error::Engine(_) | Error::Index(_) => {
             tracing::error!(%error, "a request failed");
             detail(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
         }

@@ -59,6 +59,9 @@ pub enum Error {
     /// The engine failed.
     #[error("storage engine failed: {0}")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The embedded engine's search index cannot be believed; the same is found without it.
+    #[error("the search index failed: {0}")]
+    Index(String),
     /// The storage of attachments failed, or is not available; nothing was stored.
     #[error("attachment storage failed: {0}")]
     Blob(String),

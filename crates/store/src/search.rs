@@ -354,10 +354,10 @@ fn candidates(reader: &Reader<'_>, agent: AgentId, needle: &Needle, index: bool)
     }
     add(WAITING, params![agent])?;
     let (grams, is_beginning) = question(agent, needle);
-    reader.indexed_with(agent, &grams, is_beginning, |conversation| {
+    let has_index = reader.indexed_with(agent, &grams, is_beginning, |conversation| {
         found.insert(conversation);
     })?;
-    Ok(found)
+    if has_index { Ok(found) } else { candidates(reader, agent, needle, false) }
 }
 
 fn holds(reader: &Reader<'_>, agent: AgentId, conversation: i64, needle: &Needle, within: Within) -> Result<bool> {

@@ -116,15 +116,14 @@ impl Tx<'_> {
 
 impl Reader<'_> {
     /// Runs `each` on the conversations whose documents hold all of these grams, or one that begins with
-    /// the only one.
+    /// the only one; false, and on none, where there is no index.
     pub(crate) fn indexed_with(
         &self,
         agent: AgentId,
         grams: &[String],
         is_beginning: bool,
         mut each: impl FnMut(i64),
-    ) -> Result<()> {
-        const FTS5: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
+    ) -> Result<bool> {
         // The sum keeps the planner from the primary key: it leads to every document of the agent, and what reading
         // their grams costs is not in its estimate.
         const TSQUERY: &str =
@@ -134,10 +133,10 @@ impl Reader<'_> {
             Ok(())
         };
         match self {
-            Reader::Sqlite(_) => self.each(FTS5, params![&fts5(grams, is_beginning)], &mut put),
+            Reader::Sqlite(rows) => super::grams::ask(rows, &fts5(grams, is_beginning), &mut put),
             Reader::Postgres(_) => {
                 let question = tsquery(agent, grams, is_beginning);
-                self.each(TSQUERY, &[agent.into(), Param::Text(&question)], &mut put)
+                self.each(TSQUERY, &[agent.into(), Param::Text(&question)], &mut put).map(|()| true)
             }
         }
     }

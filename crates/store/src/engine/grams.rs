@@ -4,8 +4,10 @@
 //! always be made again of the rows: a file that is missing, damaged or older than they are is begun anew, and a backup
 //! does without it.
 //!
-//! Rows are put away as indexed only after the index is durable. Both databases hold a token and count slices; where they
-//! do not agree when the store is opened, every conversation is left to be indexed.
+//! Rows are put away as indexed only after the index is durable. Both databases hold a token and count slices: an index
+//! that has another token, or fewer slices than its rows say, is not believed, neither when the store is opened nor by
+//! any search, whoever replaced the file. What fails likewise. Searches do without it then, and the thread looks at it and
+//! makes it anew where it does not hold its rows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use super::indexing::{DEBT, QUIET, Rest};
 use super::readers::Readers;
 use super::sqlite::{self, INDEX_CACHE_KIB, engine_error, execute};
 use super::writer::Inside;
-use super::{Reader, Tx, params};
+use super::{Reader, Row, Tx, params};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
 use crate::search::{self, Gathered, Waiting, count_pending};
@@ -79,13 +81,10 @@ impl Mark {
         )
     }
 
-    fn of_index(index: &Connection) -> Result<Option<Self>> {
-        let reader = Reader::Sqlite(index);
-        if reader.one("select count(*) from sqlite_master where name = 'slices'", &[], |row| row.int(0))? != Some(1) {
-            return Ok(None);
-        }
+    /// Of an index, or of rows that have one attached.
+    fn of_index(index: &Reader<'_>) -> Result<Option<Self>> {
         let mark =
-            reader.one("select token, done from slices", &[], |row| Ok((row.blob(0)?.try_into().ok(), row.int(1)?)))?;
+            index.one("select token, done from slices", &[], |row| Ok((row.blob(0)?.try_into().ok(), row.int(1)?)))?;
         Ok(mark.and_then(|(token, slices)| Some(Self { token: token?, slices })))
     }
 
@@ -93,6 +92,38 @@ impl Mark {
     fn covers(self, rows: Self) -> bool {
         self.token == rows.token && self.slices >= rows.slices
     }
+}
+
+/// Runs `each` on what the attached index finds; false where none is attached.
+pub(super) fn ask(rows: &Connection, question: &str, each: &mut dyn FnMut(&Row<'_>) -> Result<()>) -> Result<bool> {
+    const ASK: &str = "select d.conversation from search_grams join search_docs d on d.id = search_grams.rowid where search_grams match ?1";
+    if rows.is_readonly(SCHEMA).is_err() {
+        return Ok(false);
+    }
+    let reader = Reader::Sqlite(rows);
+    let told = Mark::of_rows(&reader)?;
+    let held = Mark::of_index(&reader).map_err(failed)?;
+    if !told.zip(held).is_some_and(|(told, held)| held.covers(told)) {
+        return Err(Error::Index("it does not hold what its rows say".to_owned()));
+    }
+    reader.each(ASK, params![question], each).map_err(failed).map(|()| true)
+}
+
+/// What the engine cannot do with an index.
+fn failed(error: Error) -> Error {
+    match error {
+        Error::Engine(why) => Error::Index(why.to_string()),
+        other => other,
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
+}
+
+fn is_damaged(error: &Error) -> bool {
+    matches!(error, Error::Damaged { .. })
+        || matches!(error, Error::Engine(why) if why.downcast_ref().is_some_and(is_damage))
 }
 
 /// The index, open to be written.
@@ -105,20 +136,39 @@ pub(super) struct Index {
 impl Index {
     /// Opens the index of a folder beside its rows, which leave everything to be indexed where it is begun anew.
     pub(super) fn open(folder: &Path, rows: &Connection) -> Result<Self> {
+        Self::open_if(folder, rows, |path, _| Ok(is_whole(path)))
+    }
+
+    /// The same of an index that somebody has reason to doubt: every page of it is looked at.
+    fn reopen(folder: &Path, rows: &Connection) -> Result<Self> {
+        Self::open_if(folder, rows, |path, index| {
+            const CHECK: &str = "insert into search_grams (search_grams) values ('integrity-check')";
+            let said: rusqlite::Result<String> = index.query_row("pragma quick_check(1)", [], |row| row.get(0));
+            Ok(is_whole(path) && said.is_ok_and(|said| said == "ok") && index.execute_batch(CHECK).is_ok())
+        })
+    }
+
+    /// Opens the index, and keeps it where it is good and holds what its rows say.
+    fn open_if(folder: &Path, rows: &Connection, is_good: impl Fn(&Path, &Connection) -> Result<bool>) -> Result<Self> {
         let path = folder.join(FILE);
         let explain = |error: rusqlite::Error| sqlite::explain_open(&path, &error);
-        let connection = match Self::connect(&path) {
-            Err(error)
-                if matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)) =>
-            {
+        let opened = Self::connect(&path).map_err(|error| (is_damage(&error), explain(error))).and_then(|connection| {
+            let mark = Self::mark(&path, &connection).map_err(|error| (is_damaged(&error), error));
+            mark.and_then(|_| is_good(&path, &connection).map_err(|error| (false, error)))
+                .map(|good| good.then_some(connection))
+        });
+        let connection = match opened {
+            Ok(Some(connection)) => connection,
+            Err((false, error)) => return Err(error),
+            Ok(None) | Err((true, _)) => {
                 tracing::warn!(file = %path.display(), "the search index is damaged");
                 discard(&path)?;
                 Self::connect(&path).map_err(explain)?
             }
-            connection => connection.map_err(explain)?,
         };
         let fits = || -> Result<Option<Mark>> {
-            let (told, held) = (Mark::of_rows(&Reader::Sqlite(rows))?, Mark::of_index(&connection)?);
+            let told = Mark::of_rows(&Reader::Sqlite(rows))?;
+            let held = Self::mark(&path, &connection)?;
             Ok(held.zip(told).filter(|(held, told)| held.covers(*told)).map(|(held, _)| held))
         };
         let token = match fits()? {
@@ -130,6 +180,15 @@ impl Index {
             })?,
         };
         Ok(Self { path, connection, token })
+    }
+
+    /// What an index says of itself; nothing where it is empty.
+    fn mark(path: &Path, index: &Connection) -> Result<Option<Mark>> {
+        let index = Reader::Sqlite(index);
+        if index.one("select count(*) from sqlite_master", &[], |row| row.int(0))? == Some(0) {
+            return Ok(None);
+        }
+        Mark::of_index(&index).map_err(|error| if is_damaged(&error) { error } else { not_ours(path, &error) })
     }
 
     fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -178,10 +237,9 @@ impl Index {
                 execute(index, sql, params![id, &document.grams])?;
             }
             execute(index, "update slices set done = done + 1", &[])?;
-            Mark::of_index(index)?
-                .filter(|mark| mark.token == self.token)
-                .ok_or_else(|| Error::Engine("the search index was begun anew by another program".into()))
+            Mark::of_index(&reader)?.filter(|mark| mark.token == self.token).ok_or_else(replaced)
         })
+        .map_err(failed)
     }
 
     fn close(self) {
@@ -190,6 +248,38 @@ impl Index {
             tracing::warn!(%error, file = %self.path.display(), "a log stays beside the search index");
         }
     }
+}
+
+fn replaced() -> Error {
+    Error::Index("another program has begun it anew".to_owned())
+}
+
+fn not_ours(path: &Path, error: &Error) -> Error {
+    let path = path.display();
+    Error::Open(format!("{path} is no search index of AgentSight ({error}); remove it, and one is made"))
+}
+
+/// Whether a file whose log is gone is as long as it says: SQLite does not ask.
+fn is_whole(path: &Path) -> bool {
+    const PAGE_SIZE: std::ops::Range<usize> = 16..18;
+    const PAGES: std::ops::Range<usize> = 28..32;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return true;
+    }
+    let mut header = [0; PAGES.end];
+    let Ok(mut file) = std::fs::File::open(path) else { return true };
+    let Ok(about) = file.metadata() else { return true };
+    if about.len() == 0 {
+        return true;
+    }
+    if std::io::Read::read_exact(&mut file, &mut header).is_err() {
+        return false;
+    }
+    let size = header.get(PAGE_SIZE).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes);
+    let pages = header.get(PAGES).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+    about.len() >= u64::from(size) * u64::from(pages)
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {
@@ -225,6 +315,8 @@ struct Listening {
     /// The indexer waits for something to do.
     is_idle: bool,
     is_closed: bool,
+    /// Somebody has reason to doubt the index.
+    is_doubted: bool,
 }
 
 impl Bell {
@@ -235,6 +327,16 @@ impl Bell {
         }
     }
 
+    /// Asks for a look at the index.
+    pub(super) fn doubt(&self) {
+        self.state.lock().is_doubted = true;
+        self.wake.notify_one();
+    }
+
+    fn takes_doubt(&self) -> bool {
+        std::mem::take(&mut self.state.lock().is_doubted)
+    }
+
     fn close(&self) {
         self.state.lock().is_closed = true;
         self.wake.notify_one();
@@ -243,7 +345,7 @@ impl Bell {
     /// Waits until there is something to index; false where it is over.
     fn wait_while(&self, nothing: impl Fn() -> bool) -> bool {
         let mut state = self.state.lock();
-        while !state.is_closed && nothing() {
+        while !state.is_closed && !state.is_doubted && nothing() {
             state.is_idle = true;
             self.wake.wait(&mut state);
             state.is_idle = false;
@@ -272,14 +374,30 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    pub(super) fn start(index: Index, readers: Arc<Readers>, inside: Inside, bell: Arc<Bell>) -> Result<Self> {
+    pub(super) fn start(
+        folder: &Path,
+        index: Option<Index>,
+        readers: Arc<Readers>,
+        inside: Inside,
+        bell: Arc<Bell>,
+    ) -> Result<Self> {
+        let folder = folder.to_owned();
         let slice = Slice { number: i64::from_le_bytes(random()?), taken: Vec::new() };
-        let mut work = Indexing { index, readers, inside, bell: Arc::clone(&bell), rest: Rest::default(), slice };
+        let mut work = Indexing {
+            folder,
+            kept: None,
+            index,
+            readers,
+            inside,
+            bell: Arc::clone(&bell),
+            rest: Rest::default(),
+            slice,
+        };
         let thread = std::thread::Builder::new()
             .name("store-indexer".to_owned())
             .spawn(move || {
                 work.run();
-                work.index.close();
+                work.index.into_iter().for_each(Index::close);
             })
             .map_err(|e| Error::Open(format!("cannot start the thread of the search index: {e}")))?;
         Ok(Self { bell, thread: Mutex::new(Some(thread)) })
@@ -303,7 +421,11 @@ impl Indexer {
 }
 
 struct Indexing {
-    index: Index,
+    folder: PathBuf,
+    /// None where it could not be opened.
+    index: Option<Index>,
+    /// The token of an index that was doubted, and found good.
+    kept: Option<[u8; TOKEN_BYTES]>,
     readers: Arc<Readers>,
     inside: Inside,
     bell: Arc<Bell>,
@@ -321,12 +443,19 @@ struct Slice {
 
 impl Indexing {
     fn run(&mut self) {
-        while self.bell.wait_while(|| self.debt() == 0) {
+        while self.bell.wait_while(|| self.index.is_some() && self.debt() == 0) {
             let before = self.writes();
             if !self.bell.wait_for(self.rest.left().unwrap_or(QUIET)) {
                 return;
             }
             if self.rest.left().is_some() {
+                continue;
+            }
+            if self.bell.takes_doubt() || self.index.is_none() {
+                match self.renew() {
+                    Ok(()) => self.rest.end(),
+                    Err(error) => self.rest.begin(&error),
+                }
                 continue;
             }
             let was_quiet = self.writes() == before;
@@ -335,14 +464,17 @@ impl Indexing {
                     return;
                 }
                 match self.index_slice() {
-                    Ok(more) => {
+                    Ok(true) => self.rest.end(),
+                    Ok(false) => {
                         self.rest.end();
-                        if !more {
-                            break;
-                        }
+                        break;
                     }
                     // The store is being closed.
                     Err(Error::Closed) => return,
+                    Err(Error::Index(why)) => {
+                        self.readers.doubt_index(&why);
+                        break;
+                    }
                     Err(error) => {
                         self.rest.begin(&error);
                         break;
@@ -350,6 +482,29 @@ impl Indexing {
                 }
             }
         }
+    }
+
+    /// Looks at an index that is doubted, opens the one that has taken its place, or makes it anew.
+    fn renew(&mut self) -> Result<()> {
+        self.index = None;
+        self.slice.taken.clear();
+        let path = self.folder.join(sqlite::FILE);
+        let rows = sqlite::connect(&path, INDEX_CACHE_KIB, true).map_err(engine_error)?;
+        sqlite::prepare_to_write(&rows).map_err(engine_error)?;
+        let mut index = Index::reopen(&self.folder, &rows)?;
+        if self.kept == Some(index.token) {
+            // It was found good before, and has failed again.
+            index.token = sqlite::transaction(&rows, |rows| Index::begin_anew(&index.connection, rows))?;
+        }
+        self.kept = Some(index.token);
+        self.inside.write(|tx| {
+            tx.note_pending_are(count_pending(tx)?);
+            Ok(())
+        })?;
+        self.index = Some(index);
+        self.readers.believe_index();
+        tracing::info!("the search index is believed again");
+        Ok(())
     }
 
     fn debt(&self) -> u64 {
@@ -363,17 +518,22 @@ impl Indexing {
 
     /// Indexes what is in hand, and takes what is next; false where there is none.
     fn index_slice(&mut self) -> Result<bool> {
-        let Slice { number, taken } = &self.slice;
+        let Some(index) = &self.index else { return Ok(false) };
+        let (Slice { number, taken }, token) = (&self.slice, index.token);
         let (number, mut left, mut mark) = (*number, taken.as_slice(), None);
         while !left.is_empty() {
             let (gathered, read) = self.readers.read(None, |reader| search::gather(reader, left, SLICE))?;
-            mark = Some(self.index.add(&gathered)?);
+            mark = Some(index.add(&gathered)?);
             left = left.get(read..).unwrap_or_default();
         }
         let (indexed, next) = (std::mem::take(&mut self.slice.taken), number.wrapping_add(1));
         let most = if self.debt() > DEBT { TAKEN_IN_DEBT } else { TAKEN_IN_PAUSE };
         // One write for both, for it waits for whatever the writer has in hand.
         let taken = self.inside.write(move |tx| {
+            // What another program's index does not hold is not put away.
+            if Mark::of_rows(tx)?.is_none_or(|mark| mark.token != token) {
+                return Err(replaced());
+            }
             if let Some(mark) = mark {
                 search::put_away(tx, number, &indexed)?;
                 mark.write_to_rows(tx)?;
@@ -436,20 +596,38 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), all).await.expect("the index never caught up");
     }
 
-    /// Conversations that a text leads to by the index alone.
-    fn documents_with(folder: &TempDir, gram: &str) -> i64 {
-        let index = Connection::open(folder.path().join(FILE)).unwrap();
-        let sql = "select count(*) from search_grams where search_grams match ?1";
-        index.query_row(sql, [format!("\"1:{gram}\"")], |row| row.get(0)).unwrap()
+    /// Documents that hold a gram, once the index has so many: one that is doubted is made anew behind the reads.
+    async fn documents_are(folder: &TempDir, gram: &str, expected: i64) {
+        let count = || -> rusqlite::Result<i64> {
+            let index = Connection::open(folder.path().join(FILE))?;
+            let sql = "select count(*) from search_grams where search_grams match ?1";
+            index.query_row(sql, [format!("\"1:{gram}\"")], |row| row.get(0))
+        };
+        let all = async {
+            while count() != Ok(expected) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), all).await;
+        assert!(waited.is_ok(), "{:?} documents, not {expected}", count());
     }
 
     #[tokio::test]
     async fn an_index_that_does_not_hold_its_rows_is_made_anew() {
         type Harm = fn(&Path, &[u8]);
-        let harms: [(&str, Harm); 4] = [
+        let harms: [(&str, Harm); 6] = [
             ("missing", |file, _| std::fs::remove_file(file).unwrap()),
             ("no database", |file, _| std::fs::write(file, "nothing but words, and rather more than a few").unwrap()),
             ("older than its rows", |file, older| std::fs::write(file, older).unwrap()),
+            ("cut short", |file, _| {
+                let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+                file.set_len(file.metadata().unwrap().len() - 500).unwrap();
+            }),
+            ("damaged within", |file, _| {
+                let mut bytes = std::fs::read(file).unwrap();
+                bytes.chunks_mut(4_096).skip(1).step_by(2).for_each(|page| page.fill(0));
+                std::fs::write(file, bytes).unwrap();
+            }),
             ("of another store", |file, _| {
                 let index = Connection::open(file).unwrap();
                 index.execute("update slices set token = zeroblob(16), done = 1000", []).unwrap();
@@ -475,9 +653,45 @@ mod tests {
             assert_eq!(search(&store, agent, "words").await, ["first", "second"], "{name}: before it is made");
             indexed(&store).await;
             assert_eq!(search(&store, agent, "words").await, ["first", "second"], "{name}: from the new one");
+            documents_are(&folder, "wor", 2).await;
+            assert_eq!(search(&store, agent, "words").await, ["first", "second"], "{name}: again");
             store.close().await;
-            assert_eq!(documents_with(&folder, "wor"), 2, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_index_that_is_replaced_under_a_running_store_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = open(&folder);
+        let agent = bot(&one).await;
+        hears(&one, agent, "first", "words").await;
+        indexed(&one).await;
+        assert_eq!(search(&one, agent, "words").await, ["first"]);
+        for end in ["", "-wal", "-shm"] {
+            std::fs::remove_file(folder.path().join(format!("{FILE}{end}"))).unwrap();
+        }
+        // Another process, which makes it anew.
+        let other = open(&folder);
+
+        for round in 0..6 {
+            for (store, name) in [(&one, "one"), (&other, "other")] {
+                let name = format!("{name} {round}");
+                hears(store, agent, &name, &format!("words of {name}")).await;
+                indexed(store).await;
+                for store in [&one, &other] {
+                    assert_eq!(
+                        search(store, agent, "words").await.len(),
+                        2 + round * 2 - usize::from(name.starts_with("one")) + 1
+                    );
+                    assert_eq!(search(store, agent, &name).await, [name.as_str()]);
+                }
+            }
+        }
+        one.close().await;
+        other.close().await;
+        let store = open(&folder);
+        assert_eq!(store.search_pending().await.unwrap(), 0);
+        assert_eq!(search(&store, agent, "words").await.len(), 13);
     }
 
     #[tokio::test]
@@ -491,7 +705,7 @@ mod tests {
             indexed(&store).await;
             store.close().await;
         }
-        assert_eq!(documents_with(&folder, "wor"), 3);
+        documents_are(&folder, "wor", 3).await;
     }
 
     /// Rows that wait, with whether they are taken.

@@ -13,7 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::Reader;
-use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, connect_folder, engine_error, execute};
+use super::grams::Bell;
+use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, FILE, attach_index, connect_reader, engine_error, execute};
 use super::wal::{WalIndex, WalState};
 use crate::error::{Error, Result};
 
@@ -29,7 +30,11 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(100);
 /// Reading connections. A read takes one that rests, or opens one when none does.
 pub(crate) struct Readers {
     folder: PathBuf,
-    has_index: bool,
+    /// Whether the search index is believed.
+    has_index: AtomicBool,
+    /// How often that changed: connections of another time are not used again.
+    changes: AtomicU64,
+    bell: Arc<Bell>,
     resting: Mutex<Vec<Reading>>,
     /// Whether snapshots may outlive their read.
     keep: AtomicBool,
@@ -45,6 +50,8 @@ pub(crate) struct Readers {
 /// A reading connection, with its snapshot where it kept one.
 struct Reading {
     connection: Connection,
+    /// The changes of [`Readers::has_index`] when it was opened.
+    changes: u64,
     index: Option<WalIndex>,
     /// The state of the log that the open snapshot shows.
     snapshot: Option<WalState>,
@@ -82,10 +89,12 @@ impl Reading {
 }
 
 impl Readers {
-    pub(super) fn start(folder: &Path, has_index: bool) -> Result<Arc<Self>> {
+    pub(super) fn start(folder: &Path, has_index: bool, bell: Arc<Bell>) -> Result<Arc<Self>> {
         let readers = Arc::new(Self {
             folder: folder.to_owned(),
-            has_index,
+            has_index: AtomicBool::new(has_index),
+            changes: AtomicU64::new(0),
+            bell,
             resting: Mutex::new(Vec::new()),
             keep: AtomicBool::new(true),
             pass: AtomicU64::new(0),
@@ -106,10 +115,7 @@ impl Readers {
         let resting = self.resting.lock().pop();
         let mut reading = match resting {
             Some(reading) => reading,
-            None => {
-                let connection = connect_folder(&self.folder, self.has_index).map_err(engine_error)?;
-                Reading { connection, index: None, snapshot: None, rested: 0 }
-            }
+            None => self.connect()?,
         };
         if let Some(deadline) = deadline {
             let late = move || Instant::now() > deadline;
@@ -118,7 +124,11 @@ impl Readers {
         let result = reading.read(self.keep.load(Ordering::Relaxed), read);
         if matches!(
             result,
-            Err(Error::Engine(_) | Error::Unavailable { .. } | Error::Damaged { .. } | Error::TooSlow { .. })
+            Err(Error::Engine(_)
+                | Error::Index(_)
+                | Error::Unavailable { .. }
+                | Error::Damaged { .. }
+                | Error::TooSlow { .. })
         ) {
             // What failed once is not used again.
             return result;
@@ -130,7 +140,41 @@ impl Readers {
         result
     }
 
+    fn connect(&self) -> Result<Reading> {
+        let changes = self.changes.load(Ordering::SeqCst);
+        let connection = connect_reader(&self.folder.join(FILE)).map_err(engine_error)?;
+        if self.has_index.load(Ordering::SeqCst)
+            && let Err(error) = attach_index(&connection, &self.folder)
+        {
+            self.doubt_index(&error.to_string());
+        }
+        Ok(Reading { connection, changes, index: None, snapshot: None, rested: 0 })
+    }
+
+    /// Does without the search index until it was looked at, or made anew.
+    pub(super) fn doubt_index(&self, why: &str) {
+        if self.has_index.swap(false, Ordering::SeqCst) {
+            tracing::warn!(why, "the search index is not believed; until it is mended searches read every message");
+            self.let_go_of_index();
+        }
+        self.bell.doubt();
+    }
+
+    /// Believes the search index again.
+    pub(super) fn believe_index(&self) {
+        self.has_index.store(true, Ordering::SeqCst);
+        self.let_go_of_index();
+    }
+
+    fn let_go_of_index(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.resting.lock().clear();
+    }
+
     fn rest(&self, mut reading: Reading) {
+        if reading.changes != self.changes.load(Ordering::SeqCst) {
+            return;
+        }
         let keeps = reading.snapshot.is_some();
         reading.rested = self.pass.load(Ordering::Relaxed);
         self.resting.lock().push(reading);

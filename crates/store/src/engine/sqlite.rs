@@ -64,14 +64,17 @@ impl Sqlite {
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
         crate::moving::refuse_unfinished(&Reader::Sqlite(&connection))?;
-        let index = if config.search_index { Some(Index::open(folder, &connection)?) } else { None };
-        let readers = Readers::start(folder, config.search_index)?;
-        let log = LogBound::new(Arc::clone(&readers), &connection).map_err(explain)?;
         let bell = Arc::new(Bell::default());
+        let index = config.search_index.then(|| Index::open(folder, &connection)).and_then(|opened| {
+            let explain = |error| tracing::error!(%error, "without a search index, searches read every message");
+            opened.map_err(explain).ok()
+        });
+        let readers = Readers::start(folder, index.is_some(), Arc::clone(&bell))?;
+        let log = LogBound::new(Arc::clone(&readers), &connection).map_err(explain)?;
         let seat = Seat::Sqlite { connection, log, bell: Arc::clone(&bell) };
         let writer = Writer::start(seat, config)?;
-        let start = |index| Indexer::start(index, Arc::clone(&readers), writer.inside()?, bell);
-        let indexer = index.map(start).transpose()?;
+        let start = || Indexer::start(folder, index, Arc::clone(&readers), writer.inside()?, bell);
+        let indexer = config.search_index.then(start).transpose()?;
         let apart = Semaphore::new(config.readers.max(1));
         Ok(Self { readers, apart, query_time: config.query_time, writer, indexer })
     }
@@ -82,7 +85,17 @@ impl Sqlite {
 
     /// Reads in one snapshot, on the calling thread.
     pub(super) fn read<T>(&self, read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
-        self.readers.read(None, read)
+        self.read_until(None, read)
+    }
+
+    fn read_until<T>(&self, deadline: Option<Instant>, mut read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
+        match self.readers.read(deadline, &mut read) {
+            Err(Error::Index(why)) => {
+                self.readers.doubt_index(&why);
+                self.readers.read(deadline, read)
+            }
+            result => result,
+        }
     }
 
     /// Reads on a thread for long work, within the time that a query may take.
@@ -95,7 +108,7 @@ impl Sqlite {
         let work = move || {
             let limit = engine.query_time;
             let deadline = Instant::now() + limit;
-            engine.readers.read(Some(deadline), read).map_err(|error| match error {
+            engine.read_until(Some(deadline), read).map_err(|error| match error {
                 Error::TooSlow { .. } => Error::TooSlow { limit },
                 other => other,
             })
@@ -188,16 +201,12 @@ pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     connect(path, READER_CACHE_KIB, false)
 }
 
-/// A connection that reads a folder's rows, with their search index attached where there is one.
-pub(super) fn connect_folder(folder: &Path, has_index: bool) -> rusqlite::Result<Connection> {
-    let connection = connect_reader(&folder.join(FILE))?;
-    if has_index {
-        let file = folder.join(grams::FILE);
-        connection.execute(&format!("attach ?1 as {}", grams::SCHEMA), [file.to_string_lossy()])?;
-        connection.pragma_update(Some(grams::SCHEMA), "cache_size", -INDEX_READER_CACHE_KIB)?;
-        connection.pragma_update(Some(grams::SCHEMA), "mmap_size", MAPPED_BYTES)?;
-    }
-    Ok(connection)
+/// Attaches the search index of a folder to a connection that reads its rows.
+pub(super) fn attach_index(connection: &Connection, folder: &Path) -> rusqlite::Result<()> {
+    let file = folder.join(grams::FILE);
+    connection.execute(&format!("attach ?1 as {}", grams::SCHEMA), [file.to_string_lossy()])?;
+    connection.pragma_update(Some(grams::SCHEMA), "cache_size", -INDEX_READER_CACHE_KIB)?;
+    connection.pragma_update(Some(grams::SCHEMA), "mmap_size", MAPPED_BYTES)
 }
 
 pub(super) fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connection> {
