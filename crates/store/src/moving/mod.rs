@@ -196,14 +196,18 @@ pub fn migrate(from: &Place, to: &Place, options: &MoveOptions, watch: &mut dyn 
     let now = options.clock.now();
     let runtime = runtime()?;
     let mut source = Hand::take(&from.folder, from.database.as_ref(), false, now)?;
-    let mut target = Hand::take(&to.folder, to.database.as_ref(), true, now)?;
-    let id = source.write(state::make_store_id)?;
-    let state = begin(&mut target, to, &id, SAME)?;
     let blobs = Pair {
         source: Blobs::open(&from.folder, from.bucket.as_ref())?,
         target: Blobs::open(&to.folder, to.bucket.as_ref())?,
         is_one: from.keeps_files_with(to),
     };
+    // Rather now than after all rows. A folder is made with the first file, and a full one says so by then.
+    if to.bucket.is_some() {
+        runtime.block_on(blobs.target.probe())?;
+    }
+    let mut target = Hand::take(&to.folder, to.database.as_ref(), true, now)?;
+    let id = source.write(state::make_store_id)?;
+    let state = begin(&mut target, to, &id, SAME)?;
     let finished_before = state.finished_at();
     if finished_before.is_none() {
         let mut copying = Copying { target: &mut target, state, to };
