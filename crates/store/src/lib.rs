@@ -69,6 +69,9 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// Connections for reads that a node takes at most, whatever is asked for.
+    pub const MOST_CONNECTIONS: usize = 1_000;
+
     /// The usual settings for a database.
     #[must_use]
     pub fn new(url: DatabaseUrl) -> Self {

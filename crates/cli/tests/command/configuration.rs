@@ -146,6 +146,49 @@ fn every_problem_of_the_configuration_is_listed_with_its_source() {
 }
 
 #[test]
+fn a_word_that_is_no_level_does_not_switch_the_log_off() {
+    for filter in ["noisy", "info,noisy", "agentsight_store"] {
+        let said = Folder::new().run(&format!("serve --log {filter}"));
+        let word = filter.rsplit(',').next().unwrap();
+        assert_eq!(
+            said,
+            failed(&format!(
+                "log (AGENTSIGHT_LOG): \"{word}\" is no level; write one of off, error, warn, info, debug, trace, or PART=LEVEL, such as agentsight_store=debug"
+            ))
+        );
+    }
+    let folder = Folder::new();
+    folder.serve_with("serve --listen 127.0.0.1:0 --log WARN,agentsight_store=debug,[span{field=1}]=trace", &[]);
+}
+
+#[test]
+fn a_number_that_makes_no_sense_is_named_with_its_source_and_its_bound() {
+    let folder = Folder::new();
+    folder.write("agentsight.toml", "database_url = \"postgres://me@127.0.0.1:9/chats\"\nwrite_queue_bytes = 0\n");
+    let limits = "--attachment-bytes 0 --attachments-per-request 0 --attachment-request-bytes 0 --query-seconds 0";
+    let said = folder
+        .run_with(&format!("serve {limits} --database-connect-seconds 0"), &[("AGENTSIGHT_DATABASE_CONNECTIONS", "0")]);
+    assert_eq!(said.code, Some(1));
+    for name in [
+        "database_connections",
+        "database_connect_seconds",
+        "attachment_bytes",
+        "attachments_per_request",
+        "attachment_request_bytes",
+        "write_queue_bytes",
+        "query_seconds",
+    ] {
+        let variable = name.to_ascii_uppercase();
+        let problem = format!("{name} (AGENTSIGHT_{variable}): 0 makes no sense, it must be at least 1\n");
+        assert!(said.err.contains(&problem), "{problem} in {}", said.err);
+    }
+    assert_eq!(
+        Folder::new().run("serve --query-seconds 2147484"),
+        failed("query_seconds (AGENTSIGHT_QUERY_SECONDS): 2147484 makes no sense, it must be at most 86400")
+    );
+}
+
+#[test]
 fn redaction_rules_are_read_before_anything_else_happens() {
     let folder = Folder::new();
     folder.write("bad.toml", "[[rule]]\nname = \"order\"\npattern = 'ORD-('\n");

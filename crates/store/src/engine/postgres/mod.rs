@@ -62,12 +62,12 @@ impl Postgres {
         });
         let session =
             opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;
-        let sessions = u32::try_from(database.connections.clamp(1, 1_000)).unwrap_or(1_000);
+        let sessions = database.connections.clamp(1, DatabaseConfig::MOST_CONNECTIONS);
         Ok(Self {
             target,
-            turns: Arc::new(Semaphore::new(sessions as usize)),
-            sessions,
-            apart: Semaphore::new(config.readers.clamp(1, (sessions as usize).saturating_sub(1).max(1))),
+            turns: Arc::new(Semaphore::new(sessions)),
+            sessions: sessions as u32,
+            apart: Semaphore::new(config.readers.clamp(1, sessions.saturating_sub(1).max(1))),
             idle: Arc::default(),
             patience: config.queue_patience,
             query_time: config.query_time,
