@@ -223,16 +223,11 @@ pub(crate) struct Place {
     pub(crate) bucket: Option<BucketConfig>,
 }
 
-impl Place {
-    /// Refuses a folder without a store, for commands that make none.
-    pub(crate) fn must_hold_store(&self) -> Result<(), Failure> {
-        if self.database.is_some() || agentsight_store::holds_store(&self.data_dir) {
-            return Ok(());
-        }
-        Err(Failure::Other(format!(
-            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
-            self.data_dir.display()
-        )))
+/// Where a store is, for people: the database, else the folder from its root on.
+pub(crate) fn named(database: Option<&DatabaseConfig>, data_dir: &Path) -> String {
+    match database {
+        Some(database) => database.url.to_string(),
+        None => std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).display().to_string(),
     }
 }
 
