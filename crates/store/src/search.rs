@@ -112,10 +112,8 @@ pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Conversations that are taken at a time to be indexed. On a server nobody writes to them meanwhile; the embedded
-/// engine's writer takes them, and somebody may wait for it.
+/// Conversations that are taken at a time to be indexed: on a server, nobody writes to them meanwhile.
 const TAKEN: i64 = 128;
-const TAKEN_APART: i64 = 256;
 
 /// A conversation that waits to be indexed.
 pub(crate) struct Waiting {
@@ -192,13 +190,13 @@ pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
     Ok(read as u64)
 }
 
-/// Takes conversations that wait, for an index that is not written in this transaction. Until they are put away, searches
-/// read them as before; `slice` tells whose they are.
-pub(crate) fn take(tx: &Tx<'_>, slice: i64) -> Result<Vec<Waiting>> {
+/// Takes so many conversations that wait, for an index that is not written in this transaction. Until they are put away,
+/// searches read them as before; `slice` tells whose they are.
+pub(crate) fn take(tx: &Tx<'_>, slice: i64, most: i64) -> Result<Vec<Waiting>> {
     const TAKE: &str = "update search_pending set since = ?3, taken = ?4 where agent_id = ?1 and conversation = ?2";
     // So that the next message says that there is more to index.
     const KNOWN: &str = "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2 and unindexed_since is not null";
-    let waiting = waiting(tx, TAKEN_APART)?;
+    let waiting = waiting(tx, most)?;
     for Waiting { agent, conversation, since } in &waiting {
         tx.execute(TAKE, params![*agent, *conversation, *since, slice])?;
         tx.execute(KNOWN, params![*agent, *conversation])?;

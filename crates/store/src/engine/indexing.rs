@@ -7,8 +7,6 @@ use crate::error::Error;
 
 /// A pause this long between writes is a good moment to index.
 pub(super) const QUIET: Duration = Duration::from_millis(25);
-/// Messages that are indexed in one transaction, or a conversation more.
-pub(super) const SLICE: usize = 1_024;
 /// Conversations that wait to be indexed past which indexing no longer waits for a pause: a search reads all of them,
 /// which takes some 50 ms for this many.
 pub(super) const DEBT: u64 = 5_000;

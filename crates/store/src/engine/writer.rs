@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::grams::Bell;
-use super::indexing::{DEBT, QUIET, Rest, SLICE};
+use super::indexing::{DEBT, QUIET, Rest};
 use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
 use super::readers::LogBound;
 use super::{Pending, Reader, Tx, sqlite};
@@ -33,11 +33,12 @@ use crate::search;
 const GROUP_JOBS: usize = 512;
 /// Bytes that one commit takes at most, unless a single write is larger.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-/// Conversations that wait for the thread that indexes past which the writer makes way for it.
-const LARGE_DEBT: u64 = 4 * DEBT;
-/// How long it does so after a group, for each time that there are so many, and at most.
-const MAKE_WAY: Duration = Duration::from_millis(1);
-const LONGEST_WAY: u32 = 20;
+/// Conversations that wait for the thread that indexes past which the writer makes way for it: it rests as long as its
+/// last group took, for each time that there are so many, and at most so many times as long.
+const LARGE_DEBT: u64 = 2 * DEBT;
+const LONGEST_WAY: u32 = 4;
+/// Messages that are indexed in one transaction, or a conversation more.
+const INDEX_SLICE: usize = 1_024;
 /// How often a node of several looks for rows that another left to be indexed and did not live to index.
 const LOOK_ROUND: Duration = Duration::from_secs(10);
 /// Attempts of a group that other nodes get in the way of, and then of each of its writes alone.
@@ -345,13 +346,14 @@ impl Desk {
                     Err(_) => break,
                 },
             };
+            let began = Instant::now();
             self.group(first, queue);
             if indexes && self.debt() > DEBT && self.index_rest.left().is_none() {
                 self.index_slice();
             }
             if self.index && !indexes {
                 let debts = u32::try_from(self.debt() / LARGE_DEBT).unwrap_or(u32::MAX).min(LONGEST_WAY);
-                std::thread::sleep(MAKE_WAY * debts);
+                std::thread::sleep(began.elapsed() * debts);
             }
         }
         match &mut self.seat {
@@ -497,7 +499,7 @@ impl Desk {
     fn index_slice(&mut self) -> bool {
         let debt = self.debt();
         let done = self.seat.transaction(&self.ids, |tx| {
-            let indexed = search::index_pending(tx, SLICE)?;
+            let indexed = search::index_pending(tx, INDEX_SLICE)?;
             // Another process may have written, or indexed, meanwhile.
             let left = if indexed == 0 || indexed >= debt { search::count_pending(tx)? } else { debt - indexed };
             Ok((indexed, left))
