@@ -39,7 +39,7 @@ enum BlobsCommand {
 pub(crate) fn run(args: &BlobsArgs) -> Result<(), Failure> {
     let (BlobsCommand::Check { data } | BlobsCommand::Prune { data, .. }) = &args.command;
     let place = place(data)?;
-    on_store(place, async |store| run_on(store, &args.command).await)
+    on_store(place, false, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &BlobsCommand) -> Result<(), Failure> {

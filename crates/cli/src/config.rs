@@ -1,6 +1,8 @@
 //! Configuration: as typed becomes as meant, once. A flag beats its variable, which beats the file.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,12 @@ const DEFAULT_DATA_DIR: &str = "agentsight-data";
 const DEFAULT_LOG: &str = "info,object_store=warn";
 /// The file that is read when it is there and no other is named.
 const DEFAULT_FILE: &str = "agentsight.toml";
+/// What may be set for times, in seconds: a day is more than anybody waits, and what PostgreSQL can count.
+const SECONDS: RangeInclusive<u64> = 1..=24 * 60 * 60;
+/// What may be set for the connections of a node to PostgreSQL.
+const CONNECTIONS: RangeInclusive<usize> = 1..=DatabaseConfig::MOST_CONNECTIONS;
+/// What may be set for what is counted, or measured in bytes.
+const ANY_BUT_NONE: RangeInclusive<usize> = 1..=usize::MAX;
 
 /// Where the data lies: what every command that opens the store takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -29,8 +37,11 @@ pub(crate) struct DataArgs {
     /// Folder of the database and the attachments; made when missing [default: agentsight-data]
     #[arg(long, env = "AGENTSIGHT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// PostgreSQL database that takes the place of the embedded one: postgres://user:password@host/database; a primary
-    /// and its standbys stand with commas between them, host1,host2
+    /// PostgreSQL database that takes the place of the embedded one: postgres://user:password@host/database
+    ///
+    /// A primary and its standbys stand with commas between them, host1,host2. After a question mark: schema=NAME, in which
+    /// the tables are; sslmode, one of disable, allow, prefer, require, verify-ca and verify-full, where verify-ca checks the
+    /// host's name too; sslrootcert=FILE.
     #[arg(long, env = "AGENTSIGHT_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
     /// Bucket for the attachments, in place of the data folder: s3://bucket/prefix, gs://… or az://…
@@ -110,7 +121,7 @@ pub(crate) struct ServeArgs {
     /// Bytes of a request with attachments, as sent [default: 41943040]
     #[arg(long, env = "AGENTSIGHT_ATTACHMENT_REQUEST_BYTES", value_name = "BYTES")]
     attachment_request_bytes: Option<usize>,
-    /// Seconds that a list or a search may take, and any statement on PostgreSQL [default: 12]
+    /// Seconds that a list or a search may take, and any statement on PostgreSQL; 1 to 86400 [default: 12]
     #[arg(long, env = "AGENTSIGHT_QUERY_SECONDS", value_name = "SECONDS")]
     query_seconds: Option<u64>,
     /// Connections to PostgreSQL for reads at most; writes take two more [default: 8]
@@ -119,7 +130,7 @@ pub(crate) struct ServeArgs {
     /// Seconds that connecting to PostgreSQL may take, to each server that its address names [default: 5]
     #[arg(long, env = "AGENTSIGHT_DATABASE_CONNECT_SECONDS", value_name = "SECONDS")]
     database_connect_seconds: Option<u64>,
-    /// Milliseconds after which statements on PostgreSQL are logged, without their parameters [default: 1000]
+    /// Milliseconds after which statements on PostgreSQL are logged, without their parameters; 0 logs all [default: 1000]
     #[arg(long, env = "AGENTSIGHT_SLOW_QUERY_MS", value_name = "MS")]
     slow_query_ms: Option<u64>,
     /// Bytes of writes that wait at most; a sender waits up to 10 s for room, then hears 503 [default: 67108864]
@@ -128,7 +139,7 @@ pub(crate) struct ServeArgs {
     /// Lines for people, or JSON for machines [default: text]
     #[arg(long, env = "AGENTSIGHT_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, debug, or a filter such as agentsight_store=debug [default: info,object_store=warn]
+    /// What is logged: off, error, warn, info, debug, trace, or a filter such as info,agentsight_store=debug [default: info,object_store=warn]
     #[arg(long, env = "AGENTSIGHT_LOG", value_name = "FILTER")]
     log: Option<String>,
 }
@@ -212,16 +223,11 @@ pub(crate) struct Place {
     pub(crate) bucket: Option<BucketConfig>,
 }
 
-impl Place {
-    /// Refuses a folder without a store, for commands that make none.
-    pub(crate) fn must_hold_store(&self) -> Result<(), Failure> {
-        if self.database.is_some() || agentsight_store::holds_store(&self.data_dir) {
-            return Ok(());
-        }
-        Err(Failure::Other(format!(
-            "there is no store in {} yet; `agentsight key create --agent my-bot` makes one, --data-dir names another folder",
-            self.data_dir.display()
-        )))
+/// Where a store is, for people: the database, else the folder from its root on.
+pub(crate) fn named(database: Option<&DatabaseConfig>, data_dir: &Path) -> String {
+    match database {
+        Some(database) => database.url.to_string(),
+        None => std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).display().to_string(),
     }
 }
 
@@ -356,8 +362,8 @@ impl Config {
             _ => None,
         };
         let log = args.log.clone().or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&log) {
-            problems.push(format!("log (AGENTSIGHT_LOG): \"{log}\": {error}"));
+        if let Err(problem) = check_log(&log) {
+            problems.push(format!("log (AGENTSIGHT_LOG): {problem}"));
         }
         let mut database = database(&args.data, file.database_url.as_deref()).unwrap_or_else(|problem| {
             problems.push(problem);
@@ -365,30 +371,29 @@ impl Config {
         });
         if let Some(database) = &mut database {
             let connections = args.database_connections.or(file.database_connections);
+            let connections = within("database_connections", connections, CONNECTIONS, &mut problems);
             database.connections = connections.unwrap_or(database.connections);
             let connect = args.database_connect_seconds.or(file.database_connect_seconds);
+            let connect = within("database_connect_seconds", connect, SECONDS, &mut problems);
             database.connect_time = connect.map_or(database.connect_time, Duration::from_secs);
             let slow = args.slow_query_ms.or(file.slow_query_ms);
             database.slow_query = slow.map_or(database.slow_query, Duration::from_millis);
-            if database.connections == 0 || database.connect_time.is_zero() {
-                problems.push("database_connections and database_connect_seconds must be more than 0".to_owned());
-            }
         }
         let defaults = AttachmentLimits::default();
+        let mut some = |name, given| within(name, given, ANY_BUT_NONE, &mut problems);
+        let file_bytes = some("attachment_bytes", args.attachment_bytes.or(file.attachment_bytes));
+        let files = some("attachments_per_request", args.attachments_per_request.or(file.attachments_per_request));
+        let request_bytes =
+            some("attachment_request_bytes", args.attachment_request_bytes.or(file.attachment_request_bytes));
         let attachments = AttachmentLimits {
-            file_bytes: args.attachment_bytes.or(file.attachment_bytes).unwrap_or(defaults.file_bytes),
-            files: args.attachments_per_request.or(file.attachments_per_request).unwrap_or(defaults.files),
-            request_bytes: args
-                .attachment_request_bytes
-                .or(file.attachment_request_bytes)
-                .unwrap_or(defaults.request_bytes),
+            file_bytes: file_bytes.unwrap_or(defaults.file_bytes),
+            files: files.unwrap_or(defaults.files),
+            request_bytes: request_bytes.unwrap_or(defaults.request_bytes),
         };
         let plain = StoreConfig::default();
-        let query_time = args.query_seconds.or(file.query_seconds).map_or(plain.query_time, Duration::from_secs);
-        let queue_bytes = args.write_queue_bytes.or(file.write_queue_bytes).unwrap_or(plain.queue_bytes);
-        if queue_bytes == 0 || query_time.is_zero() {
-            problems.push("query_seconds and write_queue_bytes must be more than 0".to_owned());
-        }
+        let queue_bytes = some("write_queue_bytes", args.write_queue_bytes.or(file.write_queue_bytes));
+        let query_seconds = args.query_seconds.or(file.query_seconds);
+        let query_time = within("query_seconds", query_seconds, SECONDS, &mut problems).map(Duration::from_secs);
         let rules = args.redaction_rules.clone().or(file.redaction_rules);
         let redaction = rules.map_or_else(|| Ok(Redaction::default()), |rules| Redaction::open(&rules));
         let redaction = redaction.unwrap_or_else(|problem| {
@@ -400,8 +405,8 @@ impl Config {
             listen,
             data_dir: args.data.data_dir.clone().or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             store: StoreConfig {
-                queue_bytes,
-                query_time,
+                queue_bytes: queue_bytes.unwrap_or(plain.queue_bytes),
+                query_time: query_time.unwrap_or(plain.query_time),
                 database,
                 bucket,
                 search_index: args.search_index.or(file.search_index).unwrap_or(plain.search_index),
@@ -422,6 +427,38 @@ impl Config {
             log,
         })
     }
+}
+
+/// A number as it was set, where it makes sense; else a problem that says what would.
+fn within<T: Copy + Display + PartialOrd>(
+    name: &str,
+    given: Option<T>,
+    range: RangeInclusive<T>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    let number = given?;
+    if range.contains(&number) {
+        return Some(number);
+    }
+    let variable = name.to_ascii_uppercase();
+    let (bound, word) = if number < *range.start() { (range.start(), "at least") } else { (range.end(), "at most") };
+    problems.push(format!("{name} (AGENTSIGHT_{variable}): {number} makes no sense, it must be {word} {bound}"));
+    None
+}
+
+/// Refuses what cannot be read as a filter, and a word that is no level: it would be read as the name of a part of the
+/// program that nobody knows, and nothing be logged but that.
+fn check_log(filter: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let words = filter.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ']', '{', '}']));
+    if let Some(word) = words.filter(|word| !word.is_empty()).find(|word| !is_level(word)) {
+        let known = LEVELS.join(", ");
+        return Err(format!(
+            "\"{word}\" is no level; write one of {known}, or PART=LEVEL, such as agentsight_store=debug"
+        ));
+    }
+    tracing_subscriber::EnvFilter::try_new(filter).map(drop).map_err(|error| format!("\"{filter}\": {error}"))
 }
 
 fn resolve_address(text: &str) -> Option<SocketAddr> {

@@ -61,8 +61,7 @@ enum EnvironmentCommand {
 pub(crate) fn run(args: &EnvironmentArgs) -> Result<(), Failure> {
     let (EnvironmentCommand::Create { data, .. } | EnvironmentCommand::List { data, .. }) = &args.command;
     let place = place(data)?;
-    place.must_hold_store()?;
-    on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
+    on_store(Place { bucket: None, ..place }, false, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &EnvironmentCommand) -> Result<(), Failure> {

@@ -66,10 +66,7 @@ pub(crate) fn run(args: &KeyArgs) -> Result<(), Failure> {
     let (KeyCommand::Create { data, .. } | KeyCommand::List { data } | KeyCommand::Revoke { data, .. }) = &args.command;
     let place = place(data)?;
     let makes = matches!(args.command, KeyCommand::Create { .. });
-    if !makes {
-        place.must_hold_store()?;
-    }
-    on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
+    on_store(Place { bucket: None, ..place }, makes, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &KeyCommand) -> Result<(), Failure> {

@@ -100,13 +100,16 @@ pub(crate) enum Failure {
 }
 
 /// Runs a command on the store of a place, beside a server that may run there. What needs no attachments leaves the
-/// place's bucket out.
+/// place's bucket out. Where there is no store, it is refused or made.
 pub(crate) fn on_store<T>(
     place: config::Place,
+    make: bool,
     work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     block_on(async {
+        let named = config::named(place.database.as_ref(), &place.data_dir);
         let config = StoreConfig {
+            make,
             search_index: false,
             database: place.database,
             bucket: place.bucket,
@@ -115,6 +118,9 @@ pub(crate) fn on_store<T>(
             ..StoreConfig::default()
         };
         let store = Store::open(&place.data_dir, &config)?;
+        if store.is_new() {
+            eprintln!("Made a new store in {named}.");
+        }
         let done = work(&store).await;
         store.close().await;
         done

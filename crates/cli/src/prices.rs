@@ -161,7 +161,9 @@ pub(crate) fn run(args: &PricesArgs) -> Result<(), Failure> {
         PricesCommand::Export { data, .. } => data,
     };
     let place = place(data)?;
-    on_store(Place { bucket: None, ..place }, async |store| run_on(store, &args.command).await)
+    // Prices may be there before the first server is.
+    let makes = matches!(args.command, PricesCommand::Set { .. } | PricesCommand::Import { .. });
+    on_store(Place { bucket: None, ..place }, makes, async |store| run_on(store, &args.command).await)
 }
 
 async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {

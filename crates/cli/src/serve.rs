@@ -6,7 +6,7 @@ use agentsight_server::Server;
 use agentsight_store::{Error, Store};
 use tokio::net::TcpListener;
 
-use crate::config::{Config, ServeArgs};
+use crate::config::{Config, ServeArgs, named};
 use crate::out::say;
 use crate::{Failure, block_on, log};
 
@@ -26,6 +26,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         Err(Error::Full) => tracing::error!("no space left for attachments; those that are there can be read"),
         probed => probed?,
     }
+    if store.is_new() {
+        let place = named(config.store.database.as_ref(), &config.data_dir);
+        tracing::info!("a new store was made in {place}");
+    }
     if let Some(key) = config.bootstrap_key.clone()
         && store.bootstrap_key(key).await?
     {
@@ -33,7 +37,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     let first_start = store.list_keys().await?.is_empty();
     let server = Server::new(store.clone(), config.server.clone()).await?;
-    greet(address, &config, first_start);
+    greet(address, &config, store.is_new(), first_start);
     server.serve(listener, stop()).await;
     tracing::info!("stopping: finishing writes");
     store.close().await;
@@ -56,27 +60,36 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-fn greet(address: SocketAddr, config: &Config, first_start: bool) {
-    let folder = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
-    say!("AgentSight {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-    match &config.store.database {
-        Some(database) => say!("  data           {}", database.url),
-        None => say!("  data           {}", folder.display()),
-    }
+fn greet(address: SocketAddr, config: &Config, is_new: bool, first_start: bool) {
+    let folder = named(None, &config.data_dir);
+    let url = reachable(address);
+    let all = if address.ip().is_unspecified() { "all addresses of this machine, such as " } else { "" };
+    say!("AgentSight {} listens on {all}{url}", env!("CARGO_PKG_VERSION"));
+    let new = if is_new { "  (a new store)" } else { "" };
+    say!("  data           {}{new}", named(config.store.database.as_ref(), &config.data_dir));
     match &config.store.bucket {
         Some(bucket) => say!("  attachments    {}", bucket.url),
-        None if config.store.database.is_some() => say!("  attachments    {}", folder.display()),
+        None if config.store.database.is_some() => say!("  attachments    {folder}"),
         None => {}
     }
-    say!("  documentation  http://{address}/docs");
+    say!("  documentation  {url}/docs");
     if first_start {
         say!("No API key exists yet. Make one, while this runs:");
         match config.store.database {
             Some(_) => say!("  agentsight key create --agent my-bot    (with the same AGENTSIGHT_DATABASE_URL)"),
-            None => say!("  agentsight key create --agent my-bot --data-dir {}", folder.display()),
+            None => say!("  agentsight key create --agent my-bot --data-dir {folder}"),
         }
         say!("Then point an SDK here:");
-        say!("  export AGENTSIGHT_API_ENDPOINT=http://{address} AGENTSIGHT_API_KEY=ags_…");
+        say!("  export AGENTSIGHT_API_ENDPOINT={url} AGENTSIGHT_API_KEY=ags_…");
+    }
+}
+
+/// At which address a program on this machine finds a server: that of all addresses is none to connect to.
+pub(crate) fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
     }
 }
 

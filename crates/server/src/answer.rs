@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::request_id;
+
 /// What a usual answer fits in without growing.
 const CAPACITY: usize = 8 * 1024;
 
@@ -14,7 +16,7 @@ pub(crate) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
     let mut bytes = Vec::with_capacity(CAPACITY);
     // Our own types always serialise: their maps have text keys and their writers cannot fail.
     if let Err(error) = serde_json::to_writer(&mut bytes, value) {
-        tracing::error!(%error, "an answer could not be written");
+        tracing::error!(id = request_id::current(), %error, "an answer could not be written");
         bytes.clear();
         bytes.extend_from_slice(br#"{"detail": "The server failed to do this; its log says why."}"#);
         return with_body(StatusCode::INTERNAL_SERVER_ERROR, bytes);

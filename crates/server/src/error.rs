@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::answer::json;
+use crate::request_id;
 
 /// Result of a handler.
 pub(crate) type Result<T = Response, E = ApiError> = std::result::Result<T, E>;
@@ -111,31 +112,31 @@ fn stored(error: &Error) -> Response {
     match error {
         Error::NotFound(missing) => detail(StatusCode::NOT_FOUND, missing_text(missing)),
         Error::Busy { retry_after: wait } => {
-            tracing::warn!("the write queue is full");
+            tracing::warn!(id = request_id::current(), "the write queue is full");
             retry_after(
                 detail(StatusCode::SERVICE_UNAVAILABLE, "The server is busy, try again later."),
                 wait.as_secs().max(1),
             )
         }
         Error::TooSlow { limit } => {
-            tracing::warn!("a query took longer than {} s", limit.as_secs());
+            tracing::warn!(id = request_id::current(), "a query took longer than {} s", limit.as_secs());
             let text = format!("The query took longer than {} seconds; narrow it with a filter.", limit.as_secs());
             retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, text), 5)
         }
         Error::Unavailable { .. } => {
-            tracing::error!(%error, "a request failed");
+            tracing::error!(id = request_id::current(), %error, "a request failed");
             retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The database is not available, try again later."), 2)
         }
         Error::Contended => {
-            tracing::warn!(%error, "a request failed");
+            tracing::warn!(id = request_id::current(), %error, "a request failed");
             retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The server is busy, try again later."), 1)
         }
         Error::Full => {
-            tracing::error!("no space left for the store");
+            tracing::error!(id = request_id::current(), "no space left for the store");
             detail(StatusCode::INSUFFICIENT_STORAGE, "The server has no space left; nothing was stored.")
         }
         Error::Blob(_) => {
-            tracing::error!(%error, "a request failed");
+            tracing::error!(id = request_id::current(), %error, "a request failed");
             let text = "The attachment storage is not available, try again later.";
             retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, text), 5)
         }
@@ -149,7 +150,7 @@ fn stored(error: &Error) -> Response {
         Error::Closed => retry_after(detail(StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down."), 2),
         Error::Refused(refusal) => refused(refusal.clone()),
         Error::Damaged { .. } | Error::Lost { .. } | Error::Open(_) | Error::Engine(_) | Error::Index(_) => {
-            tracing::error!(%error, "a request failed");
+            tracing::error!(id = request_id::current(), %error, "a request failed");
             detail(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
         }
     }

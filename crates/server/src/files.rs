@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 use crate::App;
 use crate::error::{ApiError, Result};
 use crate::reading::query;
+use crate::request_id;
 
 /// How long a link works.
 const LINK_SECONDS: i64 = 60 * 60;
@@ -150,7 +151,8 @@ fn respond(file: StoredFile, is_part: bool) -> Response {
     let length = file.range.end - file.range.start;
     // The status is gone by the time that bytes fail to come: the connection is cut, so that nobody takes
     // what came for all of it.
-    let bytes = file.bytes.inspect_err(|error| tracing::error!(%error, "a download was cut off"));
+    let id = request_id::current();
+    let bytes = file.bytes.inspect_err(move |error| tracing::error!(id, %error, "a download was cut off"));
     let mut response = Response::new(Body::from_stream(bytes));
     if is_part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;

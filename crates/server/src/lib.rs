@@ -15,6 +15,7 @@ mod managing;
 mod metrics;
 mod rates;
 mod reading;
+mod request_id;
 mod router;
 mod throttle;
 mod tracking;

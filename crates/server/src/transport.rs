@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 
+use crate::request_id::{self, RequestIds};
 use crate::router::router;
 use crate::{App, urls};
 
@@ -213,7 +213,8 @@ async fn answer(mut router: axum::Router, app: &App, request: hyper::Request<Inc
     }
     let said = tracing::enabled!(tracing::Level::INFO).then(|| (request.method().clone(), request.uri().clone()));
     // A router is always ready.
-    let mut response = router.call(request).await.unwrap_or_else(|never| match never {});
+    let answering = request_id::within(id.clone(), router.call(request));
+    let mut response = answering.await.unwrap_or_else(|never| match never {});
     let took = began.elapsed();
     let status = response.status();
     app.metrics.record(status, took);
@@ -292,25 +293,5 @@ impl hyper::body::Body for Rest {
 
     fn size_hint(&self) -> SizeHint {
         self.0.lock().size_hint()
-    }
-}
-
-/// Ids by which a line of the log and an answer are matched: a word of this process, and a number.
-struct RequestIds {
-    process: u32,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> Self {
-        let mut random = [0; 4];
-        // Without randomness ids of two processes may be equal, which only readers of logs would notice.
-        let _ = getrandom::fill(&mut random);
-        Self { process: u32::from_le_bytes(random), next: AtomicU64::new(1) }
-    }
-
-    fn next(&self) -> HeaderValue {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::from_str(&format!("{:08x}-{number}", self.process)).unwrap_or(HeaderValue::from_static("0"))
     }
 }

@@ -609,7 +609,8 @@ mod tests {
     fn parts_of_a_conversation_are_found_by_their_conversation() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         rusqlite::vtab::array::load_module(&connection).unwrap();
-        crate::schema::migrate(std::path::Path::new("test"), &connection, Timestamp(0)).unwrap();
+        crate::schema::migrate(std::path::Path::new("test"), &connection, crate::schema::Absent::Make, Timestamp(0))
+            .unwrap();
         let of = Part::ALL.map(Part::statement);
         for sql in of.iter().flat_map(|of| [of.one, of.many, of.of_id, of.of_name]) {
             let plan = plan(&connection, sql);

@@ -2,7 +2,8 @@
 //!
 //! They are taken from the database in blocks, so that neither a batch nor another node pays a
 //! round trip per row. A restart wastes what is left of a block. Where a server keeps them, a block
-//! is taken in a transaction of its own, and each is twice as large as the one before it.
+//! is taken in a transaction of its own, and each is twice as large as the one before it. What people
+//! make by hand, a command each, is numbered one by one.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -37,6 +38,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// How many are taken at first, and at most.
+    fn at_a_time(self) -> (i64, i64) {
+        match self {
+            Self::Agent | Self::Environment | Self::Key => (1, 1),
+            _ => (BLOCK, BLOCK_APART),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Agent => "agents",
@@ -70,18 +79,13 @@ struct Block {
     next: i64,
 }
 
-impl Default for Block {
-    fn default() -> Self {
-        Self { left: 0..0, next: BLOCK }
-    }
-}
-
 impl IdBlocks {
     pub(crate) fn next(&self, tx: &Tx<'_>, kind: Kind) -> Result<i64> {
         const TAKE: &str = "insert into id_blocks (name, next) values (?1, 1 + ?2)
             on conflict (name) do update set next = id_blocks.next + ?2 returning next";
         let mut blocks = self.0.borrow_mut();
-        let block = blocks.entry(kind).or_default();
+        let (first, most) = kind.at_a_time();
+        let block = blocks.entry(kind).or_insert(Block { left: 0..0, next: first });
         if let Some(id) = block.left.next() {
             return Ok(id);
         }
@@ -89,14 +93,14 @@ impl IdBlocks {
             Some(end) => {
                 let end = end?;
                 let taken = end - block.next..end;
-                block.next = (block.next * 2).min(BLOCK_APART);
+                block.next = (block.next * 2).min(most);
                 taken
             }
             None => {
                 let end = tx
-                    .one(TAKE, params![kind.name(), BLOCK], |row| row.int(0))?
+                    .one(TAKE, params![kind.name(), first], |row| row.int(0))?
                     .ok_or_else(|| Error::Engine("no block of ids was answered".into()))?;
-                end - BLOCK..end
+                end - first..end
             }
         };
         block.left.next().ok_or_else(|| Error::Engine("an empty block of ids was answered".into()))

@@ -44,7 +44,7 @@ use agentsight_model::time::Clock;
 
 pub use agent::{Identity, KeyRow, MintedKey};
 pub use blob::{BucketConfig, BucketUrl, FileBytes, Part, Secret};
-pub use engine::{DatabaseUrl, holds_store};
+pub use engine::DatabaseUrl;
 pub use error::{Error, Missing, Result};
 pub use feedback::FoundFeedback;
 pub use message::StoredFile;
@@ -69,6 +69,9 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// Connections for reads that a node takes at most, whatever is asked for.
+    pub const MOST_CONNECTIONS: usize = 1_000;
+
     /// The usual settings for a database.
     #[must_use]
     pub fn new(url: DatabaseUrl) -> Self {
@@ -81,6 +84,8 @@ impl DatabaseConfig {
 pub struct StoreConfig {
     /// Where the present comes from.
     pub clock: Clock,
+    /// Whether a store is made where there is none, and not refused.
+    pub make: bool,
     /// Bytes of writes that wait at most; a sender waits for room.
     pub queue_bytes: usize,
     /// How long a sender waits for room, or for a database that is away, before it hears of it.
@@ -105,6 +110,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
+            make: true,
             queue_bytes: 64 * 1024 * 1024,
             queue_patience: Duration::from_secs(10),
             readers: std::thread::available_parallelism().map_or(2, usize::from),
@@ -125,15 +131,6 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
-/// What works of a store, and what does not.
-#[derive(Debug)]
-pub struct Health {
-    /// Whether a read and a durable write work.
-    pub database: Result<()>,
-    /// Whether the storage of attachments answers.
-    pub attachments: Result<()>,
-}
-
 struct Shared {
     clock: Clock,
     blobs: blob::Blobs,
@@ -144,27 +141,37 @@ struct Shared {
     /// How long whoever writes waits for the database.
     patience: Duration,
     folder: PathBuf,
+    is_new: bool,
 }
 
 impl Store {
-    /// Opens the embedded store in a folder, which is made when it is missing; or the database that the
-    /// configuration names. Attachments are in the folder, or in the bucket that the configuration names,
+    /// Opens the embedded store in a folder, or the database that the configuration names. It is made when it is
+    /// missing, unless the configuration says otherwise. Attachments are in the folder, or in the bucket that the configuration names,
     /// which is not asked anything yet: see [`Store::probe_attachments`].
     ///
     /// # Errors
     /// [`Error::Open`] with one sentence that says what is wrong and what would help.
     pub fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
+        let (blobs, geo) = (blob::Blobs::open(folder, config.bucket.as_ref())?, geo::Geo::open(&config.geoip)?);
+        let (engine, is_new) = engine::Engine::open(folder, config)?;
         let shared = Shared {
             clock: config.clock.clone(),
-            blobs: blob::Blobs::open(folder, config.bucket.as_ref())?,
-            geo: geo::Geo::open(&config.geoip)?,
+            blobs,
+            geo,
             redaction: config.redaction.clone(),
             traces: traces::TracesAtWork::default(),
             search_index: config.search_index,
             patience: config.queue_patience,
             folder: folder.to_owned(),
+            is_new,
         };
-        Ok(Self { engine: engine::Engine::open(folder, config)?, shared: Arc::new(shared) })
+        Ok(Self { engine, shared: Arc::new(shared) })
+    }
+
+    /// Whether it was made when it was opened: where another was meant, its address is mistyped.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.shared.is_new
     }
 
     /// Refuses new writes, finishes those that wait, and lets go of the files.
@@ -212,12 +219,6 @@ impl Store {
     /// [`Error::Blob`]
     pub async fn check_attachments(&self) -> Result<()> {
         self.shared.blobs.check().await
-    }
-
-    /// Checks both parts at once: the database, and the storage of attachments.
-    pub async fn health(&self) -> Health {
-        let (database, attachments) = futures_util::join!(self.check(), self.check_attachments());
-        Health { database, attachments }
     }
 
     /// Checks that a read and a durable write of the database work.

@@ -163,10 +163,11 @@ impl Store {
         loop {
             let pause = match self.restate_step().await {
                 Ok(Restated::Some(rows)) => {
-                    if began.is_none() {
+                    // A new store has prices, and nothing to restate.
+                    if began.is_none() && rows > 0 {
                         tracing::info!("prices have changed: restating the cost of stored usage");
                     }
-                    began = Some(rows);
+                    began = Some(rows).filter(|rows| *rows > 0);
                     PAUSE
                 }
                 Ok(Restated::Everything) => {

@@ -22,6 +22,24 @@ pub(crate) struct Migration {
     pub(crate) postgres: &'static str,
 }
 
+/// What becomes of a place that holds no store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Absent<'a> {
+    /// It is left as it is, and refused.
+    Refuse,
+    /// A store is made.
+    Make,
+    /// A store is made that has this setting from its first moment.
+    MakeWith(&'static str, &'a [u8]),
+}
+
+impl Absent<'_> {
+    /// The same without what a new store is given.
+    pub(crate) fn plainly(make: bool) -> Self {
+        if make { Self::Make } else { Self::Refuse }
+    }
+}
+
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "conversations of generation 0.0.x",
@@ -62,17 +80,17 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// Brings a database of SQLite up to date, in one transaction.
-pub(crate) fn migrate(path: &Path, connection: &Connection, now: Timestamp) -> Result<()> {
+/// Brings a database of SQLite up to date, in one transaction. Answers whether it was made now.
+pub(crate) fn migrate(path: &Path, connection: &Connection, absent: Absent<'_>, now: Timestamp) -> Result<bool> {
     let engine = |e: rusqlite::Error| match crate::engine::engine_error(e) {
         Error::Full => Error::Full,
         other => Error::Open(format!("{} cannot be brought up to date: {other}", path.display())),
     };
     // Waits for another process that migrates the same file.
     connection.execute_batch("begin immediate").map_err(engine)?;
-    let result = run(path, connection, now);
+    let result = run(path, connection, absent, now);
     match result {
-        Ok(()) => connection.execute_batch("commit").map_err(engine),
+        Ok(is_new) => connection.execute_batch("commit").map_err(engine).map(|()| is_new),
         Err(Step::Refused(error)) => {
             let _ = connection.execute_batch("rollback");
             Err(error)
@@ -98,12 +116,15 @@ impl From<rusqlite::Error> for Step {
     }
 }
 
-/// Refuses a database of another program, or of a newer version of this one, before anything in it
-/// is changed.
-pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Step> {
+/// Refuses a database of another program, or of a newer version of this one, and one without a store where none is
+/// made, before anything in it is changed.
+pub(crate) fn check(path: &Path, connection: &Connection, absent: Absent<'_>) -> Result<(), Step> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     if count("select count(*) from sqlite_master")? == 0 {
-        return Ok(());
+        return match absent {
+            Absent::Refuse => Err(Step::Refused(none_in(path))),
+            Absent::Make | Absent::MakeWith(..) => Ok(()),
+        };
     }
     if count("select count(*) from sqlite_master where name = 'migrations'")? == 0 {
         return Err(Step::Refused(Error::Open(format!(
@@ -122,8 +143,14 @@ pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), Step> {
     Ok(())
 }
 
-fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step> {
-    check(path, connection)?;
+/// What is said of a folder without a store, by the path of the database that it would hold.
+pub(crate) fn none_in(path: &Path) -> Error {
+    let (folder, file) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+    Error::Open(format!("there is no AgentSight store in {}: it holds no {}", folder.display(), file.to_string_lossy()))
+}
+
+fn run(path: &Path, connection: &Connection, absent: Absent<'_>, now: Timestamp) -> Result<bool, Step> {
+    check(path, connection, absent)?;
     connection.execute_batch("create table if not exists migrations (version integer primary key, name text not null, applied_at integer not null)")?;
     let version: i64 =
         connection.query_row("select coalesce(max(version), 0) from migrations", [], |row| row.get(0))?;
@@ -136,7 +163,13 @@ fn run(path: &Path, connection: &Connection, now: Timestamp) -> Result<(), Step>
         )?;
         tracing::debug!(number, name = migration.name, "schema migrated");
     }
-    Ok(())
+    let is_new = version == 0;
+    if let Absent::MakeWith(name, value) = absent
+        && is_new
+    {
+        connection.execute("insert into settings (name, value) values (?1, ?2)", (name, value))?;
+    }
+    Ok(is_new)
 }
 
 #[cfg(test)]
@@ -147,7 +180,7 @@ mod tests {
     fn the_planner_is_told_nothing_of_the_search_index() {
         let connection = Connection::open_in_memory().unwrap();
 
-        migrate(Path::new("test"), &connection, Timestamp(0)).unwrap();
+        migrate(Path::new("test"), &connection, Absent::Make, Timestamp(0)).unwrap();
 
         // It would take the index's tables for as empty as they are now, and read them whole later on.
         let told =
@@ -172,7 +205,7 @@ mod tests {
             connection.execute(sql, (agent, id)).unwrap();
         }
 
-        migrate(Path::new("test"), &connection, Timestamp(0)).unwrap();
+        migrate(Path::new("test"), &connection, Absent::Make, Timestamp(0)).unwrap();
 
         let mut totals = connection.prepare("select agent_id, name, value from counters order by agent_id").unwrap();
         let totals: Vec<(i64, String, i64)> = totals

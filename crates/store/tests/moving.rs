@@ -330,6 +330,20 @@ fn conversations_are_fetched_searched_and_continued_where_they_were_moved() {
 }
 
 #[test]
+fn a_target_on_a_server_says_whose_it_is_together_with_its_first_table() {
+    let Some(schema) = TempSchema::new() else { return };
+    let (first, second) = (filled(5), tempfile::tempdir().unwrap());
+
+    // Before the first page, which says anew how far the move has come.
+    let stopped = moved_with(&in_folder(&first), &in_schema(&schema, &second), &mut Steps::only(0));
+
+    assert!(matches!(stopped, Err(Trouble::Stopped)), "{stopped:?}");
+    let written_together =
+        "select m.xmin::text = s.xmin::text from migrations m, settings s where m.version = 1 and s.name = 'move'";
+    assert_eq!(schema.run(written_together), ["t"]);
+}
+
+#[test]
 fn a_move_that_is_stopped_again_and_again_goes_on_each_time() {
     let (first, second) = (filled(30), tempfile::tempdir().unwrap());
     let schema = TempSchema::new();

@@ -16,7 +16,7 @@ use clap::Args;
 use crate::config::LogFormat;
 use crate::fetch::{explain, to_json};
 use crate::out::say;
-use crate::serve::{bind, stop};
+use crate::serve::{bind, reachable, stop};
 use crate::{Failure, block_on, log};
 
 /// The conversation that the tour fetches; the same in every demo.
@@ -76,7 +76,7 @@ async fn show(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
         let _ = halted.await;
     }));
 
-    let endpoint = format!("http://{address}");
+    let endpoint = reachable(address);
     let key = minted.key.reveal();
     let toured = tour(&endpoint, key).await;
     if toured.is_ok() && !args.once {

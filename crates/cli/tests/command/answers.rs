@@ -38,6 +38,24 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
+fn why_a_request_failed_is_found_in_the_log_by_the_id_of_its_answer() {
+    let folder = Folder::new();
+    let key = folder.key();
+    let server = folder.serve();
+    let mut client = server.client(&key);
+    let database = rusqlite::Connection::open(folder.data().join("agentsight.db")).unwrap();
+    database.execute_batch("alter table buttons rename to mislaid").unwrap();
+
+    let failed = client.get("/api/buttons/").unwrap();
+
+    assert_eq!(failed, (500, json!({ "detail": "The server failed to do this; its log says why." })));
+    let log = folder.log();
+    let of_request: Vec<&str> = log.lines().filter(|line| line.contains(&client.request_id)).collect();
+    assert!(of_request.iter().any(|line| line.contains("no such table: buttons")), "{log}");
+    assert!(of_request.iter().any(|line| line.contains("/api/buttons/")), "{log}");
+}
+
+#[test]
 fn a_server_whose_log_cannot_be_written_works_on() {
     let folder = Folder::new();
     std::os::unix::fs::symlink("/dev/full", folder.path().join("log")).unwrap();

@@ -103,6 +103,45 @@ fn a_bucket_that_cannot_be_used_is_told_at_the_start_and_its_secret_is_not() {
 }
 
 #[test]
+fn a_bucket_without_credentials_is_told_with_the_settings_that_have_them() {
+    let folder = Folder::new();
+    let of_bucket = [("AGENTSIGHT_BLOBS", "s3://files"), ("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")];
+    let how = "set AGENTSIGHT_S3_ACCESS_KEY and AGENTSIGHT_S3_SECRET_KEY (s3_access_key and s3_secret_key in agentsight.toml), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
+    let none = folder.run_with("serve --listen 127.0.0.1:0", &of_bucket);
+    let half = [&of_bucket[..], &[("AGENTSIGHT_S3_ACCESS_KEY", "somebody")]].concat();
+    let half = folder.run_with("serve --listen 127.0.0.1:0", &half);
+
+    assert_eq!((none.code, half.code), (Some(1), Some(1)));
+    assert_eq!(
+        none.err,
+        format!(
+            "agentsight: attachment storage failed: no credentials are set for s3://files, and this machine has none of its own; {how}\n"
+        )
+    );
+    assert_eq!(
+        half.err,
+        format!("agentsight: the bucket s3://files cannot be used: its secret key is not set; {how}\n")
+    );
+}
+
+#[test]
+fn a_move_tries_its_bucket_before_it_touches_the_target() {
+    let folder = with_an_attachment();
+    let keys = [("AGENTSIGHT_S3_ACCESS_KEY", "somebody"), ("AGENTSIGHT_S3_SECRET_KEY", "hunter2")];
+
+    let said = folder.run_with(
+        "migrate --from sqlite:agentsight-data --to sqlite:other --to-blobs s3://files --s3-endpoint http://127.0.0.1:1 --s3-allow-http",
+        &keys,
+    );
+
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.contains("attachment storage failed: s3://files cannot be reached: "), "{}", said.err);
+    assert!(!said.err.contains("copying"), "{}", said.err);
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
 fn settings_of_a_bucket_that_make_no_sense_are_listed() {
     let folder = Folder::new();
     for (variables, sentence) in [

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::program::{Folder, Said};
+use crate::program::{Folder, Said, eventually};
+use crate::schema::TempSchema;
 
 fn failed(err: &str) -> Said {
     Said { code: Some(1), out: String::new(), err: format!("agentsight: {err}\n") }
@@ -63,6 +64,91 @@ fn a_data_folder_that_cannot_be_written_is_named() {
         assert!(said.err.starts_with(&format!("agentsight: data folder {data} ")), "{}", said.err);
         assert_eq!(said.err.lines().count(), 1, "{}", said.err);
     }
+}
+
+/// What makes no store where there is none.
+const MAKE_NONE: [&str; 11] = [
+    "key list",
+    "key revoke 1",
+    "environment list",
+    "environment create --agent bot staging",
+    "prices list",
+    "prices export",
+    "prices remove gpt-4o",
+    "prices reprice",
+    "blobs check",
+    "blobs prune",
+    "backup kept",
+];
+
+#[test]
+fn a_command_that_needs_a_store_makes_none() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    folder.write("empty/agentsight.db", "");
+    for (line, data) in MAKE_NONE.iter().flat_map(|line| ["nowhere", "empty"].map(|data| (line, data))) {
+        let said = folder.run(&format!("{line} --data-dir {data}"));
+        assert_eq!(
+            said,
+            failed(&format!("there is no AgentSight store in {data}: it holds no agentsight.db")),
+            "{line}"
+        );
+    }
+    assert!(!folder.path().join("nowhere").exists() && !folder.path().join("kept").exists());
+
+    let Some(schema) = TempSchema::new() else { return };
+    let url = schema.address();
+    for line in MAKE_NONE.into_iter().filter(|line| !line.starts_with("backup")) {
+        let said = folder.run_with(line, &[("AGENTSIGHT_DATABASE_URL", &url)]);
+        assert!(said.err.starts_with("agentsight: there is no AgentSight store in the database "), "{line}: {said:?}");
+        assert!(said.err.ends_with("; is it another database, or another ?schema=?\n"), "{line}: {said:?}");
+    }
+    let is_missing = format!("select to_regnamespace('{}') is null", schema.name);
+    assert_eq!(schema.run(&is_missing), ["t"]);
+}
+
+#[test]
+fn a_store_that_is_made_is_named_once() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let data = folder.data().display().to_string();
+    assert!(server.greeting.contains(&format!("data           {data}  (a new store)\n")), "{}", server.greeting);
+    assert!(folder.log().contains(&format!("a new store was made in {data}")), "{}", folder.log());
+    drop(server);
+    assert!(!folder.serve().greeting.contains("(a new store)"));
+
+    let Some(schema) = TempSchema::new() else { return };
+    let url = schema.address();
+    let variables = [("AGENTSIGHT_DATABASE_URL", url.as_str())];
+    let made = folder.run_with("key create --agent bot", &variables);
+    let line = made.err.lines().next().unwrap_or_default();
+    assert!(line.starts_with("Made a new store in postgres://"), "{made:?}");
+    assert!(line.ends_with(&format!("?schema={}.", schema.name)), "{made:?}");
+    let greeting = folder.serve_with("serve --listen 127.0.0.1:0", &variables).greeting.clone();
+    assert!(!greeting.contains("(a new store)"), "{greeting}");
+}
+
+#[test]
+fn a_new_store_has_no_prices_that_changed() {
+    let folder = Folder::new();
+    let mut server = folder.serve();
+    let database = rusqlite::Connection::open(folder.data().join("agentsight.db")).unwrap();
+    eventually("usage shows the prices", || {
+        database.query_row("select is_done from repricing where id = 1", [], |row| row.get(0)) == Ok(true)
+    });
+    server.signal("TERM");
+    assert_eq!(server.ended(), Some(0));
+    assert!(!folder.log().contains("prices have changed"), "{}", folder.log());
+}
+
+#[test]
+fn a_server_on_all_addresses_names_one_that_can_be_reached() {
+    let server = Folder::new().serve_with("serve --listen 0.0.0.0:0", &[]);
+
+    let greeting = &server.greeting;
+    assert!(greeting.contains(" listens on all addresses of this machine, such as http://localhost:"), "{greeting}");
+    assert!(greeting.contains(&format!("documentation  http://{}/docs", server.address)), "{greeting}");
+    assert_eq!(server.client("").get("/healthz").unwrap().0, 200);
 }
 
 #[test]
@@ -143,6 +229,49 @@ fn every_problem_of_the_configuration_is_listed_with_its_source() {
     }
     assert!(!said.err.contains("secret-thing"), "a key is never repeated");
     assert!(!folder.data().exists());
+}
+
+#[test]
+fn a_word_that_is_no_level_does_not_switch_the_log_off() {
+    for filter in ["noisy", "info,noisy", "agentsight_store"] {
+        let said = Folder::new().run(&format!("serve --log {filter}"));
+        let word = filter.rsplit(',').next().unwrap();
+        assert_eq!(
+            said,
+            failed(&format!(
+                "log (AGENTSIGHT_LOG): \"{word}\" is no level; write one of off, error, warn, info, debug, trace, or PART=LEVEL, such as agentsight_store=debug"
+            ))
+        );
+    }
+    let folder = Folder::new();
+    folder.serve_with("serve --listen 127.0.0.1:0 --log WARN,agentsight_store=debug,[span{field=1}]=trace", &[]);
+}
+
+#[test]
+fn a_number_that_makes_no_sense_is_named_with_its_source_and_its_bound() {
+    let folder = Folder::new();
+    folder.write("agentsight.toml", "database_url = \"postgres://me@127.0.0.1:9/chats\"\nwrite_queue_bytes = 0\n");
+    let limits = "--attachment-bytes 0 --attachments-per-request 0 --attachment-request-bytes 0 --query-seconds 0";
+    let said = folder
+        .run_with(&format!("serve {limits} --database-connect-seconds 0"), &[("AGENTSIGHT_DATABASE_CONNECTIONS", "0")]);
+    assert_eq!(said.code, Some(1));
+    for name in [
+        "database_connections",
+        "database_connect_seconds",
+        "attachment_bytes",
+        "attachments_per_request",
+        "attachment_request_bytes",
+        "write_queue_bytes",
+        "query_seconds",
+    ] {
+        let variable = name.to_ascii_uppercase();
+        let problem = format!("{name} (AGENTSIGHT_{variable}): 0 makes no sense, it must be at least 1\n");
+        assert!(said.err.contains(&problem), "{problem} in {}", said.err);
+    }
+    assert_eq!(
+        Folder::new().run("serve --query-seconds 2147484"),
+        failed("query_seconds (AGENTSIGHT_QUERY_SECONDS): 2147484 makes no sense, it must be at most 86400")
+    );
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn what_cannot_be_made_is_said_in_a_sentence() {
     let folder = Folder::new();
     let none = folder.run("environment create --agent bot staging");
     assert_eq!((none.code, none.out.as_str()), (Some(1), ""));
-    assert!(none.err.starts_with("agentsight: there is no store in agentsight-data yet"), "{}", none.err);
+    assert!(none.err.starts_with("agentsight: there is no AgentSight store in agentsight-data: "), "{}", none.err);
     folder.key();
 
     for (line, says) in [

@@ -1,8 +1,9 @@
 //! `agentsight key`, beside a running server.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::program::{Folder, eventually};
+use crate::schema::TempSchema;
 
 #[test]
 fn a_key_stands_alone_on_standard_output() {
@@ -10,7 +11,10 @@ fn a_key_stands_alone_on_standard_output() {
 
     let made = folder.run("key create --agent bot --role read --name laptop");
 
-    assert_eq!((made.code, made.err.as_str()), (Some(0), "Made the agent \"bot\".\n"));
+    assert_eq!(
+        (made.code, made.err.as_str()),
+        (Some(0), "Made a new store in …/agentsight-data.\nMade the agent \"bot\".\n")
+    );
     let key = made.out.trim_end();
     assert_eq!((key.len(), made.out.lines().count(), &key[..4]), (43, 1, "ags_"));
     assert_eq!(folder.run("key create --agent bot").err, "");
@@ -21,10 +25,6 @@ fn a_key_stands_alone_on_standard_output() {
 #[test]
 fn keys_are_listed_by_their_last_digits_only() {
     let folder = Folder::new();
-    let none = folder.run("key list --data-dir elsewhere");
-    assert_eq!((none.code, none.out.as_str()), (Some(1), ""));
-    assert!(none.err.starts_with("agentsight: there is no store in elsewhere yet"), "{}", none.err);
-    assert!(!folder.path().join("elsewhere").exists());
     let key = folder.key();
 
     let listed = folder.run("key list");
@@ -40,6 +40,29 @@ fn keys_are_listed_by_their_last_digits_only() {
         "{row}"
     );
     assert!(!listed.out.contains(&key));
+}
+
+#[test]
+fn keys_and_environments_are_numbered_one_by_one() {
+    let folder = Folder::new();
+    let schema = TempSchema::new();
+    let url = schema.as_ref().map(TempSchema::address);
+    for variables in [Some(vec![]), url.as_deref().map(|url| vec![("AGENTSIGHT_DATABASE_URL", url)])] {
+        let Some(variables) = variables else { continue };
+        for _ in 0..3 {
+            folder.key_with(&variables);
+        }
+        folder.run_with("environment create --agent bot staging", &variables);
+
+        let keys = folder.run_with("key list", &variables).out;
+        let environments = folder.run_with("environment list --json", &variables).out;
+
+        let ids = keys.lines().skip(1).map(|line| line.split_whitespace().next().unwrap());
+        assert_eq!(ids.collect::<Vec<_>>(), ["1", "2", "3"]);
+        let environments: Value = serde_json::from_str(&environments).unwrap();
+        let ids = environments.as_array().unwrap().iter().map(|environment| &environment["id"]);
+        assert_eq!(ids.collect::<Vec<_>>(), [1, 2, 3]);
+    }
 }
 
 #[test]

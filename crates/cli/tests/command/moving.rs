@@ -124,13 +124,7 @@ fn a_store_is_moved_there_and_back() {
 
     let schema = TempSchema::new();
     let (second, dirs) = match &schema {
-        Some(schema) => {
-            let mark = if schema.server.contains('?') { '&' } else { '?' };
-            (
-                format!("{}{mark}schema={}", schema.server, schema.name),
-                ["--to-data-dir second", "--from-data-dir second"],
-            )
-        }
+        Some(schema) => (schema.address(), ["--to-data-dir second", "--from-data-dir second"]),
         None => ("sqlite:second".to_owned(), ["", ""]),
     };
     let there = folder.run(&format!("migrate --from sqlite:agentsight-data/agentsight.db --to {second} {}", dirs[0]));
@@ -209,8 +203,7 @@ fn a_move_that_is_interrupted_or_killed_goes_on() {
 fn a_move_into_a_server_that_is_interrupted_or_killed_goes_on() {
     let Some(schema) = TempSchema::new() else { return };
     let folder = filled();
-    let mark = if schema.server.contains('?') { '&' } else { '?' };
-    let target = format!("{}{mark}schema={}", schema.server, schema.name);
+    let target = schema.address();
     // Each part of a table is a transaction of its own, so that its rows are seen as they come.
     let is_there = || schema.run("select to_regclass('messages') is not null") == ["t"];
     let copied = || if is_there() { schema.run("select count(*) from messages")[0].parse().unwrap_or(0) } else { 0 };

@@ -35,6 +35,7 @@ fn help_teaches_what_a_price_is() {
 #[test]
 fn prices_are_listed_set_and_removed() {
     let folder = Folder::new();
+    folder.key();
 
     let shipped = folder.run("prices list");
     assert_eq!((shipped.code, shipped.err.as_str()), (Some(0), ""));
@@ -94,6 +95,7 @@ fn what_is_no_price_is_named() {
 #[test]
 fn a_price_list_is_imported_and_exported() {
     let folder = Folder::new();
+    folder.key();
     folder.write(
         "list.json",
         r#"{"sample_spec": {"mode": "chat"}, "new-model": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, "mode": "chat"},

@@ -174,11 +174,19 @@ pub(crate) struct Client {
     connection: Option<BufReader<TcpStream>>,
     /// What the last answer said of it, in seconds.
     pub(crate) retry_after: Option<u64>,
+    /// The id of the last answer.
+    pub(crate) request_id: String,
 }
 
 impl Client {
     pub(crate) fn to(address: &str, key: &str) -> Self {
-        Self { address: address.to_owned(), key: key.to_owned(), connection: None, retry_after: None }
+        Self {
+            address: address.to_owned(),
+            key: key.to_owned(),
+            connection: None,
+            retry_after: None,
+            request_id: String::new(),
+        }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> std::io::Result<(u16, Value)> {
@@ -225,6 +233,9 @@ impl Client {
             }
             if let Some(text) = line.to_ascii_lowercase().strip_prefix("retry-after:") {
                 self.retry_after = text.trim().parse().ok();
+            }
+            if let Some(text) = line.to_ascii_lowercase().strip_prefix("x-request-id:") {
+                text.trim().clone_into(&mut self.request_id);
             }
         }
         let mut bytes = vec![0; length];

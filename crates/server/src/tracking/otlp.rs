@@ -19,6 +19,7 @@ use crate::App;
 use crate::auth::Writer;
 use crate::docs::{BadRequest, schemas};
 use crate::error::{ApiError, Result};
+use crate::request_id;
 use crate::tracking::spans::{apart, busy_is_throttled, room, spans_body};
 
 /// Stores spans of any OpenTelemetry instrumentation, and the conversations that they tell of.
@@ -139,11 +140,11 @@ fn status(error: &ApiError) -> tonic::Status {
         }
         ApiError::Refused(refusal) => tonic::Status::invalid_argument(format!("{refusal:?}")),
         ApiError::Store(error) if error.may_pass() => {
-            tracing::warn!(%error, "an export failed");
+            tracing::warn!(id = request_id::current(), %error, "an export failed");
             tonic::Status::unavailable("The store is not available, try again later.")
         }
         other => {
-            tracing::error!(error = ?other, "an export failed");
+            tracing::error!(id = request_id::current(), error = ?other, "an export failed");
             tonic::Status::internal("The server failed to do this; its log says why.")
         }
     }

@@ -18,6 +18,7 @@ use crate::auth::Writer;
 use crate::body::collect;
 use crate::docs::{BadRequest, schemas};
 use crate::error::{ApiError, Result};
+use crate::request_id;
 
 /// A body that is larger is taken apart on a thread for long work.
 const READ_NOW_BYTES: usize = 128 * 1024;
@@ -56,7 +57,7 @@ pub(crate) async fn apart<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => {
-            tracing::error!(%error, "a body could not be read");
+            tracing::error!(id = request_id::current(), %error, "a body could not be read");
             Err(ApiError::Failed)
         }
     }

@@ -32,6 +32,34 @@ async fn a_server_whose_store_is_closed_lives_but_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_balancer_may_ask_for_the_parts_that_it_needs() {
+    let app = TestApp::start().await;
+    let ready = async |query: &str| {
+        let answer = app.stranger().get(&format!("/readyz{query}")).await;
+        (answer.status, answer.json()["failing"].clone())
+    };
+    let unknown = app.stranger().get("/readyz?parts=database,disk").await;
+    // Where a folder was, there is a file now.
+    let blobs = app.store.folder().join("blobs");
+    std::fs::remove_dir_all(&blobs).unwrap_or_default();
+    std::fs::write(&blobs, "in the way").unwrap();
+
+    let (all, database, attachments) =
+        (ready("").await, ready("?parts=database").await, ready("?parts=attachments").await);
+
+    assert_eq!(
+        unknown.whole(),
+        (400, json!({ "parts": ["There is no part \"disk\". The parts are: database, attachments."] }))
+    );
+    let failing: Vec<&str> = all.1.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((all.0, failing), (503, vec!["attachments"]));
+    assert_eq!(database, (200, serde_json::Value::Null));
+    assert_eq!(attachments, all);
+    app.store.close().await;
+    assert_eq!([ready("?parts=database").await.0, ready("?parts=database,attachments").await.0], [503, 503]);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_class_of_status() {
     let app = TestApp::start().await;
     app.stranger().get("/healthz").await;

@@ -38,6 +38,19 @@ pub(super) enum Kind {
     Azure,
 }
 
+impl Kind {
+    /// What to do where nobody says who we are.
+    pub(super) fn where_credentials_are_set(self) -> &'static str {
+        match self {
+            Self::S3 => {
+                "set AGENTSIGHT_S3_ACCESS_KEY and AGENTSIGHT_S3_SECRET_KEY (s3_access_key and s3_secret_key in agentsight.toml), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Self::Google => "set GOOGLE_SERVICE_ACCOUNT to the file of a service account's key",
+            Self::Azure => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        }
+    }
+}
+
 /// `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`; the prefix may be absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketUrl {

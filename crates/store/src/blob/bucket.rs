@@ -13,7 +13,7 @@ use agentsight_model::attachment::ContentHash;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
@@ -50,13 +50,21 @@ const CHECK_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
     url: BucketUrl,
+    /// Whether nothing but the machine itself can say who we are.
+    asks_machine: bool,
 }
 
 impl Bucket {
     pub(super) fn open(config: &BucketConfig) -> Result<Self> {
         let url = config.url.clone();
-        let store = build(config).map_err(|error| Error::Open(format!("the bucket {url} cannot be used: {error}")))?;
-        Ok(Self { store, url })
+        match build(config) {
+            Ok((store, asks_machine)) => Ok(Self { store, url, asks_machine }),
+            Err(Unbuilt::OneKey { missing }) => Err(Error::Open(format!(
+                "the bucket {url} cannot be used: its {missing} is not set; {}",
+                url.kind.where_credentials_are_set()
+            ))),
+            Err(Unbuilt::Refused(trouble)) => Err(Error::Open(format!("the bucket {url} cannot be used: {trouble}"))),
+        }
     }
 
     pub(super) async fn put(self, hash: ContentHash, bytes: Bytes) -> Result<()> {
@@ -190,7 +198,14 @@ impl Bucket {
     }
 
     fn silent(&self, waited: Duration) -> Error {
-        Error::Blob(format!("{} did not answer within {} s", self.url, waited.as_secs()))
+        let silence = format!("{} did not answer within {} s", self.url, waited.as_secs());
+        // A machine that is none of Amazon's often has nobody who would say so.
+        Error::Blob(if self.asks_machine {
+            let how = self.url.kind.where_credentials_are_set();
+            format!("{silence}; no credentials are set for it, and this machine told of none of its own: {how}")
+        } else {
+            silence
+        })
     }
 }
 
@@ -221,9 +236,24 @@ fn retries() -> RetryConfig {
     RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_TIME }
 }
 
-fn build(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Trouble> {
+/// Why a bucket cannot be spoken to at all.
+enum Unbuilt {
+    /// Of the access key and the secret key one is set.
+    OneKey { missing: &'static str },
+    /// In the library's words.
+    Refused(Trouble),
+}
+
+impl From<Trouble> for Unbuilt {
+    fn from(trouble: Trouble) -> Self {
+        Self::Refused(trouble)
+    }
+}
+
+/// The bucket, and whether only the machine can say who we are to it.
+fn build(config: &BucketConfig) -> Result<(Arc<dyn ObjectStore>, bool), Unbuilt> {
     let bucket = &config.url.bucket;
-    Ok(match config.url.kind {
+    let store: Arc<dyn ObjectStore> = match config.url.kind {
         Kind::S3 => {
             let mut builder = AmazonS3Builder::from_env()
                 .with_bucket_name(bucket)
@@ -243,7 +273,21 @@ fn build(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Trouble> {
             if let Some(key) = &config.secret_key {
                 builder = builder.with_secret_access_key(key.reveal());
             }
-            Arc::new(builder.build()?)
+            let is_set = |key| builder.get_config_value(&key).is_some();
+            let asks_machine =
+                match (is_set(AmazonS3ConfigKey::AccessKeyId), is_set(AmazonS3ConfigKey::SecretAccessKey)) {
+                    (true, false) => return Err(Unbuilt::OneKey { missing: "secret key" }),
+                    (false, true) => return Err(Unbuilt::OneKey { missing: "access key" }),
+                    (true, true) => false,
+                    (false, false) => ![
+                        AmazonS3ConfigKey::WebIdentityTokenFile,
+                        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+                        AmazonS3ConfigKey::ContainerCredentialsFullUri,
+                    ]
+                    .into_iter()
+                    .any(is_set),
+                };
+            return Ok((Arc::new(builder.build()?), asks_machine));
         }
         Kind::Google => Arc::new(
             GoogleCloudStorageBuilder::from_env()
@@ -259,8 +303,12 @@ fn build(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Trouble> {
                 .with_retry(retries())
                 .build()?,
         ),
-    })
+    };
+    Ok((store, false))
 }
+
+/// What stands in the addresses at which a machine of Amazon, Google or Microsoft tells who it is.
+const MACHINE: [&str; 3] = ["/latest/api/token", "/latest/meta-data/iam/", "169.254.169.254"];
 
 /// What happened, in a sentence.
 ///
@@ -294,6 +342,10 @@ fn why(trouble: &Trouble, url: &BucketUrl) -> String {
         Some(code) => format!("{url} failed ({code})"),
         None if refused => {
             format!("{url} does not let these credentials do this; they must list, read, write and delete")
+        }
+        None if MACHINE.iter().any(|path| text.contains(path)) => {
+            let how = url.kind.where_credentials_are_set();
+            format!("no credentials are set for {url}, and this machine has none of its own; {how}")
         }
         None => match cause(trouble) {
             Some(cause) => format!("{url} cannot be reached: {cause}"),

@@ -46,7 +46,7 @@ pub(super) fn schema(sql: &str) -> String {
 /// A line that declares a column: its name, then its type.
 fn column(line: &str) -> Option<String> {
     let (name, rest) = line.strip_prefix("    ")?.split_once(' ')?;
-    let (kind, rest) = rest.split_at(rest.find([' ', ',']).unwrap_or(rest.len()));
+    let (kind, rest) = rest.split_at(rest.find([' ', ',', ';']).unwrap_or(rest.len()));
     let kind = match kind {
         "integer" => "bigint",
         "text" => "text collate \"C\"",

@@ -11,6 +11,7 @@ use super::{Reader, Tx, sqlite};
 use crate::DatabaseConfig;
 use crate::error::Result;
 use crate::ids::IdBlocks;
+use crate::schema::Absent;
 
 /// A database that is moved from or to. Not to be used from within a runtime.
 pub(crate) enum Hand {
@@ -21,11 +22,18 @@ pub(crate) enum Hand {
 }
 
 impl Hand {
-    /// Takes a store in hand, bringing its schema up to date. Where it may not be made, it must be there.
-    pub(crate) fn take(folder: &Path, database: Option<&DatabaseConfig>, make: bool, now: Timestamp) -> Result<Self> {
+    /// Takes a store in hand, bringing its schema up to date.
+    pub(crate) fn take(
+        folder: &Path,
+        database: Option<&DatabaseConfig>,
+        absent: Absent<'_>,
+        now: Timestamp,
+    ) -> Result<Self> {
         match database {
-            Some(database) => WriterSession::take(database, make, now).map(|session| Self::Postgres(Box::new(session))),
-            None => sqlite::take(folder, make, now).map(|connection| Self::Sqlite(Box::new(connection))),
+            Some(database) => {
+                WriterSession::take(database, absent, now).map(|session| Self::Postgres(Box::new(session)))
+            }
+            None => sqlite::take(folder, absent, now).map(|connection| Self::Sqlite(Box::new(connection))),
         }
     }
 

@@ -164,17 +164,11 @@ impl From<agentsight_model::time::Timestamp> for Param<'_> {
     }
 }
 
-/// Whether a data folder holds an embedded store. Opening one makes it where it is not.
-#[must_use]
-pub fn holds_store(folder: &Path) -> bool {
-    folder.join(SQLITE_FILE).exists()
-}
-
 /// An empty store's connection, to look at its schema.
 #[cfg(test)]
 pub(crate) fn sqlite_for_tests(folder: &Path) -> rusqlite::Connection {
     let now = agentsight_model::time::Timestamp(0);
-    sqlite::take(folder, true, now).unwrap()
+    sqlite::take(folder, crate::schema::Absent::Make, now).unwrap()
 }
 
 /// Writes a parameter list: `params![agent, id, name.as_deref()]`.
@@ -531,12 +525,18 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// Opens the database that the configuration names, or the embedded one in a folder, bringing its
-    /// schema up to date.
-    pub(crate) fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
-        match &config.database {
-            Some(database) => postgres::Postgres::open(database, config).map(|engine| Self::Postgres(Arc::new(engine))),
-            None => sqlite::Sqlite::open(folder, config).map(|engine| Self::Sqlite(Arc::new(engine))),
-        }
+    /// schema up to date; answers too whether a store was made there now.
+    pub(crate) fn open(folder: &Path, config: &StoreConfig) -> Result<(Self, bool)> {
+        Ok(match &config.database {
+            Some(database) => {
+                let (engine, is_new) = postgres::Postgres::open(database, config)?;
+                (Self::Postgres(Arc::new(engine)), is_new)
+            }
+            None => {
+                let (engine, is_new) = sqlite::Sqlite::open(folder, config)?;
+                (Self::Sqlite(Arc::new(engine)), is_new)
+            }
+        })
     }
 
     /// A read of a handful of rows, in one snapshot. The embedded engine runs it where it is asked for.

@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use super::Reader;
 use super::sqlite::{FILE, connect_reader, engine_error, explain_open};
 use crate::error::{Error, Result};
-use crate::schema::Step;
+use crate::schema::{Absent, Step};
 
 /// Pages that are copied between looks at whether to stop (16 MiB).
 const PAGES_PER_STEP: i32 = 4_096;
@@ -31,12 +31,11 @@ impl Snapshot {
     pub(crate) fn of(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         if !path.is_file() {
-            let folder = folder.display();
-            return Err(Error::Open(format!("there is no AgentSight store in {folder}: it holds no {FILE}")));
+            return Err(crate::schema::none_in(&path));
         }
         let explain = |error| explain_open(&path, &error);
         let connection = connect_reader(&path).map_err(explain)?;
-        crate::schema::check(&path, &connection).map_err(|step| match step {
+        crate::schema::check(&path, &connection, Absent::Refuse).map_err(|step| match step {
             Step::Refused(error) => error,
             Step::Engine(error) => explain(error),
         })?;

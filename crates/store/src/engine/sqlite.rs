@@ -17,7 +17,7 @@ use super::writer::{Seat, Writer};
 use super::{Param, Reader, Row, damaged};
 use crate::StoreConfig;
 use crate::error::{Error, Result};
-use crate::schema::Step;
+use crate::schema::{Absent, Step};
 
 /// Name of the database file in the data folder.
 pub(crate) const FILE: &str = "agentsight.db";
@@ -51,18 +51,20 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) fn open(folder: &Path, config: &StoreConfig) -> Result<Self> {
-        create_folder(folder)?;
+    /// Opens the database of a folder; answers too whether it was made now.
+    pub(super) fn open(folder: &Path, config: &StoreConfig) -> Result<(Self, bool)> {
         let path = folder.join(FILE);
+        let absent = Absent::plainly(config.make);
+        prepare_folder(folder, &path, absent)?;
         let explain = |e| explain_open(&path, &e);
         let connection = connect(&path, WRITER_CACHE_KIB, true).map_err(explain)?;
         // Before the log is switched on, which would change the file.
-        crate::schema::check(&path, &connection).map_err(|step| match step {
+        crate::schema::check(&path, &connection, absent).map_err(|step| match step {
             Step::Refused(error) => error,
             Step::Engine(error) => explain(error),
         })?;
         prepare_to_write(&connection).map_err(explain)?;
-        crate::schema::migrate(&path, &connection, config.clock.now())?;
+        let is_new = crate::schema::migrate(&path, &connection, absent, config.clock.now())?;
         crate::moving::refuse_unfinished(&Reader::Sqlite(&connection))?;
         let bell = Arc::new(Bell::default());
         let index = config.search_index.then(|| Index::open(folder, &connection)).and_then(|opened| {
@@ -76,7 +78,7 @@ impl Sqlite {
         let start = || Indexer::start(folder, index, Arc::clone(&readers), writer.inside()?, bell);
         let indexer = config.search_index.then(start).transpose()?;
         let apart = Semaphore::new(config.readers.max(1));
-        Ok(Self { readers, apart, query_time: config.query_time, writer, indexer })
+        Ok((Self { readers, apart, query_time: config.query_time, writer, indexer }, is_new))
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -130,13 +132,9 @@ impl Sqlite {
 const MOVE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Takes the database of a folder for oneself: nobody else may have it open, or open it meanwhile.
-pub(super) fn take(folder: &Path, make: bool, now: Timestamp) -> Result<Connection> {
+pub(super) fn take(folder: &Path, absent: Absent<'_>, now: Timestamp) -> Result<Connection> {
     let path = folder.join(FILE);
-    if make {
-        create_folder(folder)?;
-    } else if !path.is_file() {
-        return Err(Error::Open(format!("there is no AgentSight store in {}: it holds no {FILE}", folder.display())));
-    }
+    prepare_folder(folder, &path, absent)?;
     let explain = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::Open(format!("{} is in use by another program; stop the server and run this again", path.display()))
@@ -151,14 +149,14 @@ pub(super) fn take(folder: &Path, make: bool, now: Timestamp) -> Result<Connecti
     connection.busy_timeout(MOVE_PATIENCE).map_err(explain)?;
     // Before the first look, so that the lock on the whole file is the first one.
     connection.pragma_update(None, "locking_mode", "exclusive").map_err(explain)?;
-    crate::schema::check(&path, &connection).map_err(|step| match step {
+    crate::schema::check(&path, &connection, absent).map_err(|step| match step {
         Step::Refused(error) => error,
         Step::Engine(error) => explain(error),
     })?;
     prepare_to_write(&connection).map_err(explain)?;
     // The log's own lock is only taken with the first write.
     connection.execute_batch("begin exclusive; commit").map_err(explain)?;
-    crate::schema::migrate(&path, &connection, now)?;
+    crate::schema::migrate(&path, &connection, absent, now)?;
     Ok(connection)
 }
 
@@ -171,7 +169,11 @@ impl Drop for Sqlite {
     }
 }
 
-fn create_folder(folder: &Path) -> Result<()> {
+/// Makes a folder ready for its database, or refuses one that holds none.
+fn prepare_folder(folder: &Path, path: &Path, absent: Absent<'_>) -> Result<()> {
+    if matches!(absent, Absent::Refuse) && !path.is_file() {
+        return Err(crate::schema::none_in(path));
+    }
     if folder.is_file() {
         return Err(Error::Open(format!("data folder {} is a file; name a folder", folder.display())));
     }

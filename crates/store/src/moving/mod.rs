@@ -26,6 +26,7 @@ use crate::blob::Blobs;
 use crate::engine::hand::Hand;
 use crate::engine::{Reader, SQLITE_FILE};
 use crate::error::Error;
+use crate::schema::Absent;
 use crate::{BucketConfig, DatabaseConfig};
 use state::State;
 use tables::{PAGE_ROWS, Summing, TABLES, Value};
@@ -195,15 +196,19 @@ pub fn migrate(from: &Place, to: &Place, options: &MoveOptions, watch: &mut dyn 
     }
     let now = options.clock.now();
     let runtime = runtime()?;
-    let mut source = Hand::take(&from.folder, from.database.as_ref(), false, now)?;
-    let mut target = Hand::take(&to.folder, to.database.as_ref(), true, now)?;
-    let id = source.write(state::make_store_id)?;
-    let state = begin(&mut target, to, &id, SAME)?;
+    let mut source = Hand::take(&from.folder, from.database.as_ref(), Absent::Refuse, now)?;
     let blobs = Pair {
         source: Blobs::open(&from.folder, from.bucket.as_ref())?,
         target: Blobs::open(&to.folder, to.bucket.as_ref())?,
         is_one: from.keeps_files_with(to),
     };
+    // Rather now than after all rows. A folder is made with the first file, and a full one says so by then.
+    if to.bucket.is_some() {
+        runtime.block_on(blobs.target.probe())?;
+    }
+    let id = source.write(state::make_store_id)?;
+    let mut target = take_target(to, &id, now)?;
+    let state = begin(&mut target, to, &id, SAME)?;
     let finished_before = state.finished_at();
     if finished_before.is_none() {
         let mut copying = Copying { target: &mut target, state, to };
@@ -228,6 +233,13 @@ pub fn migrate(from: &Place, to: &Place, options: &MoveOptions, watch: &mut dyn 
     target.let_go()?;
     source.let_go()?;
     Ok(Verdict { tables, files, to_index, finished_before, is_verified })
+}
+
+/// Takes the target in hand. One that is made says from its first moment whose move fills it: killed before that was
+/// said, it would be opened as an empty store.
+fn take_target(to: &Place, source_id: &str, now: Timestamp) -> Result<Hand, Error> {
+    let state = State::of(source_id).to_bytes()?;
+    Hand::take(&to.folder, to.database.as_ref(), Absent::MakeWith(state::NAME, &state), now)
 }
 
 /// A runtime for the storage of attachments, which is asynchronous.
@@ -261,7 +273,7 @@ fn begin(target: &mut Hand, to: &Place, source_id: &str, same: &str) -> Result<S
             Trouble::said(format!("the target {to} is not empty (it has rows in {table}); name an empty one"))
         }
         (_, None) => {
-            let state = State { source: source_id.to_owned(), ..State::default() };
+            let state = State::of(source_id);
             target.write(|tx| state.write(tx)).map_err(|error| on_target(error, to))?;
             Ok(state)
         }
@@ -402,4 +414,24 @@ fn sums(reader: &Reader<'_>, watch: &mut dyn Watch) -> Result<Vec<Sum>, Trouble>
         sums.push(summing.done());
     }
     Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Store, StoreConfig};
+
+    #[test]
+    fn a_target_is_one_from_the_moment_that_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = Place { folder: folder.path().to_owned(), database: None, bucket: None };
+
+        // As if it was killed here.
+        drop(take_target(&to, "0123", Timestamp(0)).unwrap());
+
+        let opened = Store::open(folder.path(), &StoreConfig::default()).map(drop);
+        assert!(opened.unwrap_err().to_string().contains("is being filled by `agentsight migrate`"));
+        let mut again = take_target(&to, "0123", Timestamp(0)).unwrap();
+        assert_eq!(begin(&mut again, &to, "0123", "the same").unwrap(), State::of("0123"));
+    }
 }

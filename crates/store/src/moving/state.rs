@@ -8,7 +8,7 @@ use crate::engine::{Reader, Tx, params};
 use crate::error::{Error, Result};
 
 /// Under which name it is kept.
-const NAME: &str = "move";
+pub(super) const NAME: &str = "move";
 /// Under which name a store keeps what tells it from every other.
 const STORE_ID: &str = "store_id";
 
@@ -28,14 +28,24 @@ pub(super) struct State {
 }
 
 impl State {
+    /// A move that begins.
+    pub(super) fn of(source_id: &str) -> Self {
+        Self { source: source_id.to_owned(), ..Self::default() }
+    }
+
     pub(super) fn read(reader: &Reader<'_>) -> Result<Option<Self>> {
         let kept = setting(reader, NAME)?;
         kept.map(|bytes| serde_json::from_slice(&bytes).map_err(|_| Error::Damaged { table: "settings", column: 1 }))
             .transpose()
     }
 
+    /// As it is kept.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|error| Error::Engine(error.into()))
+    }
+
     pub(super) fn write(&self, tx: &Tx<'_>) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(|error| Error::Engine(error.into()))?;
+        let text = self.to_bytes()?;
         tx.execute(
             "insert into settings (name, value) values (?1, ?2) on conflict (name) do update set value = excluded.value",
             params![NAME, text.as_slice()],

@@ -36,9 +36,14 @@ impl TempSchema {
         Self { server, name, reads_all: std::sync::OnceLock::new() }
     }
 
-    pub(crate) fn url(&self) -> DatabaseUrl {
+    /// Its address as an operator writes it.
+    pub(crate) fn address(&self) -> String {
         let mark = if self.server.contains('?') { '&' } else { '?' };
-        format!("{}{mark}schema={}", self.server, self.name).parse().unwrap()
+        format!("{}{mark}schema={}", self.server, self.name)
+    }
+
+    pub(crate) fn url(&self) -> DatabaseUrl {
+        self.address().parse().unwrap()
     }
 
     pub(crate) fn database(&self) -> DatabaseConfig {

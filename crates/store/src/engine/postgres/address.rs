@@ -104,7 +104,7 @@ impl Address {
                         "verify-ca" | "verify-full" => (SslMode::Require, true),
                         _ => {
                             return Err(format!(
-                                "sslmode={value} is not known; it may be disable, prefer, require or verify-full"
+                                "sslmode={value} is not known; it may be disable, allow, prefer, require, verify-ca or verify-full"
                             ));
                         }
                     }
@@ -264,7 +264,7 @@ mod tests {
         );
         assert_eq!(
             refused("postgres://a@b/c?sslmode=maybe"),
-            "sslmode=maybe is not known; it may be disable, prefer, require or verify-full"
+            "sslmode=maybe is not known; it may be disable, allow, prefer, require, verify-ca or verify-full"
         );
         assert!(refused("postgres://a@b:many/c").starts_with("the database's address cannot be read ("));
         assert!(refused("postgres:///c").starts_with("the database's address names no host"));

@@ -24,6 +24,7 @@ use super::writer::{Seat, Writer};
 use super::{Param, Reader, Tx, damaged};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
+use crate::schema::Absent;
 use crate::{DatabaseConfig, StoreConfig};
 use session::{Session, Target};
 
@@ -50,29 +51,31 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) fn open(database: &DatabaseConfig, config: &StoreConfig) -> Result<Self> {
+    /// Opens a database; answers too whether the store was made now.
+    pub(super) fn open(database: &DatabaseConfig, config: &StoreConfig) -> Result<(Self, bool)> {
         let target = target(database, config.query_time)?;
-        let now = config.clock.now();
+        let (absent, now) = (Absent::plainly(config.make), config.clock.now());
         // A thread of its own, because a runtime cannot be entered from within another.
         let opening = Arc::clone(&target);
         let opened = std::thread::spawn(move || {
             let mut session = Session::new(opening)?;
-            opening::open(&mut session, now)?;
-            WriterSession(session.into_writer(now)).checked()
+            let is_new = opening::open(&mut session, absent, now)?;
+            WriterSession(session.into_writer(now)).checked().map(|session| (session, is_new))
         });
-        let session =
+        let (session, is_new) =
             opened.join().map_err(|_| Error::Open("the thread that opens the database failed".to_owned()))??;
-        let sessions = u32::try_from(database.connections.clamp(1, 1_000)).unwrap_or(1_000);
-        Ok(Self {
+        let sessions = database.connections.clamp(1, DatabaseConfig::MOST_CONNECTIONS);
+        let engine = Self {
             target,
-            turns: Arc::new(Semaphore::new(sessions as usize)),
-            sessions,
-            apart: Semaphore::new(config.readers.clamp(1, (sessions as usize).saturating_sub(1).max(1))),
+            turns: Arc::new(Semaphore::new(sessions)),
+            sessions: sessions as u32,
+            apart: Semaphore::new(config.readers.clamp(1, sessions.saturating_sub(1).max(1))),
             idle: Arc::default(),
             patience: config.queue_patience,
             query_time: config.query_time,
             writer: Writer::start(Seat::Postgres(Box::new(session)), config)?,
-        })
+        };
+        Ok((engine, is_new))
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -173,15 +176,12 @@ fn target(database: &DatabaseConfig, query_time: Duration) -> Result<Arc<Target>
 pub(crate) struct WriterSession(Session);
 
 impl WriterSession {
-    /// Connects for work that takes its time. Where nothing may be made, the store must be there already.
+    /// Connects for work that takes its time.
     ///
     /// Not to be called from within a runtime.
-    pub(super) fn take(database: &DatabaseConfig, make: bool, now: Timestamp) -> Result<Self> {
+    pub(super) fn take(database: &DatabaseConfig, absent: Absent<'_>, now: Timestamp) -> Result<Self> {
         let mut session = Session::new(target(database, UNHURRIED)?)?;
-        if !make {
-            opening::find(&mut session)?;
-        }
-        opening::open(&mut session, now)?;
+        opening::open(&mut session, absent, now)?;
         Ok(Self(session.into_writer(now)))
     }
 

@@ -11,35 +11,18 @@ use super::address::Address;
 use super::session::{Missed, Session, failure, quoted};
 use crate::engine::dialect;
 use crate::error::{Error, Result};
-use crate::schema::MIGRATIONS;
+use crate::schema::{Absent, MIGRATIONS};
 
 /// The oldest server that is taken; what is older is not looked after by its makers either.
 const OLDEST_SERVER: i64 = 13;
 /// Names our advisory lock among those of other programs.
 const LOCK: i64 = 0x6167_656e_7473_6967;
 
-/// Checks the server and brings its schema up to date.
-pub(super) fn open(session: &mut Session, now: Timestamp) -> Result<()> {
+/// Checks the server and brings its schema up to date. Answers whether the store was made now.
+pub(super) fn open(session: &mut Session, absent: Absent<'_>, now: Timestamp) -> Result<bool> {
     let target = session.target();
     let client = reach(session)?;
-    session.block_on(prepare(&client, &target.address, now))
-}
-
-/// Checks that a store is there, and changes nothing.
-pub(super) fn find(session: &mut Session) -> Result<()> {
-    let target = session.target();
-    let client = reach(session)?;
-    let found = async {
-        check_server(&client, &target.address).await?;
-        version(&client, &target.address).await
-    };
-    if session.block_on(found)? == 0 {
-        let (place, database) = (target.address.place(), target.address.database());
-        return Err(Error::Open(format!(
-            "there is no AgentSight store in the database {database} at {place}; is it another database, or another ?schema=?"
-        )));
-    }
-    Ok(())
+    session.block_on(prepare(&client, &target.address, absent, now))
 }
 
 fn reach(session: &mut Session) -> Result<Client> {
@@ -86,11 +69,18 @@ fn explain(address: &Address, error: &tokio_postgres::Error) -> String {
     format!("the database at {place} cannot be reached: {why}")
 }
 
-async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<()> {
+async fn prepare(client: &Client, address: &Address, absent: Absent<'_>, now: Timestamp) -> Result<bool> {
     check_server(client, address).await?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if address.schema.is_none() && version(client, address).await? == known {
-        return Ok(());
+    match (version(client, address).await?, absent) {
+        (0, Absent::Refuse) => {
+            let (place, database) = (address.place(), address.database());
+            return Err(Error::Open(format!(
+                "there is no AgentSight store in the database {database} at {place}; is it another database, or another ?schema=?"
+            )));
+        }
+        (found, _) if found == known => return Ok(false),
+        _ => {}
     }
     let engine = |error: tokio_postgres::Error| explain_step(address, &error);
     // Nodes that start together wait here for the first of them, however long it takes; the lock is gone with
@@ -101,6 +91,13 @@ async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<(
         make_schema(client, schema).await.map_err(engine)?;
     }
     let from = version(client, address).await?;
+    // Hexadecimal, so that nothing in it ends the text.
+    let setting = match absent {
+        Absent::MakeWith(name, value) => {
+            format!("insert into settings (name, value) values ('{name}', '\\x{}'::bytea);", hex::encode(value))
+        }
+        Absent::Make | Absent::Refuse => String::new(),
+    };
     for (number, migration) in (1_i64..).zip(MIGRATIONS).skip_while(|(number, _)| *number <= from) {
         let name = migration.name.replace('\'', "''");
         let text = format!(
@@ -108,10 +105,12 @@ async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<(
              create table if not exists migrations (version bigint primary key, name text not null, applied_at bigint not null);
              {}
              {}
+             {}
              insert into migrations (version, name, applied_at) values ({number}, '{name}', {});
              commit",
             dialect::schema(migration.shared),
             migration.postgres,
+            if number == 1 { setting.as_str() } else { "" },
             now.0
         );
         if let Err(error) = client.batch_execute(&text).await {
@@ -119,7 +118,7 @@ async fn prepare(client: &Client, address: &Address, now: Timestamp) -> Result<(
         }
         tracing::debug!(number, name = migration.name, "schema migrated");
     }
-    Ok(())
+    Ok(from == 0)
 }
 
 /// Takes the schema that the address names, making it when it is missing.
