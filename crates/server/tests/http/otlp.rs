@@ -333,7 +333,16 @@ async fn what_is_no_export_is_refused_in_its_own_form() {
         (no_json.status, no_json.json()["message"].as_str().unwrap().starts_with("JSON parse error - ")),
         (400, true)
     );
-    assert_eq!(send("application/json", b"{\"resourceSpans\": 7}").await.status, 400);
+    let mut late = span("f1", 2, "x", 0, json!({ "session.id": "refused" }));
+    late["startTimeUnixNano"] = json!("soon");
+    let refused =
+        bot.post("/v1/traces", export(&[span("f1", 1, "x", 0, json!({ "session.id": "refused" })), late])).await;
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    let expected = "resourceSpans[0].scopeSpans[0].spans[1].startTimeUnixNano: expected a whole number from 0 to 18446744073709551615 at line 1";
+    assert!(refused.status == 400 && message.starts_with(expected), "{message}");
+    for shapeless in ["[]", "\"x\"", "{\"resourceSpans\": 7}"] {
+        assert_eq!(send("application/json", shapeless.as_bytes()).await.status, 400, "{shapeless}");
+    }
     assert_eq!(send("text/plain", b"{}").await.status, 415);
     assert_eq!(send("application/x-protobuf", b"").await.status, 200);
     assert_eq!(app.stranger().post("/v1/traces", export(&[])).await.whole().0, 401);
@@ -348,6 +357,19 @@ async fn what_is_no_export_is_refused_in_its_own_form() {
     let partial = json!({ "partialSuccess": { "rejectedSpans": "1", "errorMessage": "Spans without a span_id cannot be stored." } });
     assert_eq!(answer, (200, partial));
     assert_eq!(bot.fetch("kept").await["is_used"], json!(true));
+}
+
+#[tokio::test]
+async fn a_text_that_was_cut_in_the_middle_of_a_character_is_taken() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let body = export(&[call("a1", 1, 0, Some("c-1"), &["When CUT"], "Soon.")]).to_string();
+    let cut = body.replace("CUT", "\\ud83d").replace("Soon.", "Soon. \\ud83d");
+
+    let stored = bot.json("POST", "/v1/traces", cut).await;
+
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    assert_eq!(transcript(&bot, "c-1").await, lines(&[("end_user", "When \u{fffd}"), ("agent", "Soon. \u{fffd}")]));
 }
 
 #[tokio::test]
