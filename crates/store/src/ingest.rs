@@ -18,7 +18,6 @@ use agentsight_model::span::{
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Receipt, Target};
 use futures_util::future::join_all;
-use serde_json::value::RawValue;
 
 use crate::agent::{environment_for, environments};
 use crate::conversation::{self, Head, Known};
@@ -547,8 +546,7 @@ impl Projection<'_, '_> {
             }
             let id = row.string(0)?;
             let is_shown = turns.get(&id).is_some_and(|turn| turn.complete);
-            let span: Option<NewSpan> =
-                serde_json::from_str::<&RawValue>(row.text(3)?).ok().and_then(|raw| NewSpan::read(raw).ok());
+            let span = NewSpan::stored(row.text(3)?);
             if let (true, Some(NewSpan { tells: Tells::Tool(run), duration_ms, .. })) = (is_shown, span) {
                 let times = Times { started_at: row.timestamp(1)?, ended_at: row.timestamp(2)?, duration_ms };
                 said.push((times.started_at, Said::Tool(run, times)));
