@@ -46,11 +46,12 @@ impl Store {
         if !batch.problems.is_empty() {
             return Err(Refusal::Batch(Box::new(batch.refusal())).into());
         }
+        // An address may be redacted; what it is near is not.
+        let place = |block: &SpanBlock| self.shared.geo.locate(block.fields.customer_ip_address?);
+        let places: Vec<Place> = batch.blocks.iter().map(|block| place(block).unwrap_or_default()).collect();
         let batch = self.redacted(batch.blocks.iter().map(|block| payload_bytes(&block.spans)).sum(), batch).await?;
         let now = self.clock().now();
-        let writes = batch.blocks.into_iter().map(|block| {
-            let address = block.fields.customer_ip_address;
-            let place = address.and_then(|address| self.shared.geo.locate(address)).unwrap_or_default();
+        let writes = batch.blocks.into_iter().zip(places).map(|(block, place)| {
             let bytes = block_bytes(&block);
             // They are queued in the order in which they are first polled: that of the batch.
             self.engine.write(bytes, move |tx| write_block(tx, agent, &block, &place, now))
