@@ -360,6 +360,20 @@ async fn what_is_no_export_is_refused_in_its_own_form() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_over_grpc_is_refused_for_good() {
+    let app = TestApp::start().await;
+    let head = "POST /opentelemetry.proto.collector.trace.v1.TraceService/Export HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\n\
+        te: trailers\r\ncontent-length: 5\r\nconnection: close\r\n\r\n";
+    // A message of 1 GiB, of which only the length is there.
+    let message = [[0].as_slice(), &(1_u32 << 30).to_be_bytes()].concat();
+
+    let answer = app.raw(&[head.as_bytes(), &message].concat()).await;
+
+    const INVALID_ARGUMENT: &str = "grpc-status: 3\r\n";
+    assert!(answer.contains(INVALID_ARGUMENT) && answer.contains("too large"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_text_that_was_cut_in_the_middle_of_a_character_is_taken() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
