@@ -8,7 +8,7 @@ use agentsight_model::currency::{self, EuroRates};
 use agentsight_model::filter::not_available;
 use agentsight_model::ids::{AgentId, ConversationId, UsageId};
 use agentsight_model::json::JsonText;
-use agentsight_model::limits::TEXT_CHARS;
+use agentsight_model::limits::{CALL_COST, TEXT_CHARS};
 use agentsight_model::price::Book;
 use agentsight_model::refusal::Refusal;
 use agentsight_model::span::LlmCall;
@@ -150,13 +150,13 @@ impl UsageRow {
     }
 
     /// Where the cost comes from, and what it is: ours where the book has a rate of the model at that time, else the
-    /// sender's, else none, which is not 0 but unknown.
+    /// sender's, else none, which is not 0 but unknown. It is at most what so many calls may cost.
     fn cost(&self, model: Option<&str>, book: &Book) -> (&'static str, i64) {
         // What was never reported is not free.
         let is_silent = self.counts.total_tokens == 0 && self.unreported_calls >= self.calls;
         let model = model.filter(|model| !model.is_empty() && !is_silent);
         match model.and_then(|model| book.cost(model, &self.counts, self.started_at)) {
-            Some(cost) => ("backend", cost),
+            Some(cost) => ("backend", cost.min(CALL_COST.saturating_mul(self.calls))),
             None if self.reported_cost > 0 => ("reported", self.reported_cost),
             None => ("unpriced", 0),
         }

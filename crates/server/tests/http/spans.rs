@@ -68,6 +68,32 @@ async fn a_count_that_no_model_has_is_none_and_sums_go_on() {
 }
 
 #[tokio::test]
+async fn a_cost_that_no_call_has_is_none_or_cut_and_sums_go_on() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let call = |id: &str, model: &str, tokens: i64, cost: f64| {
+        json!({"span_id": id, "kind": "llm", "attributes": {"gen_ai.request.model": model, "gen_ai.usage.input_tokens": tokens,
+            "agentsight.llm.cost_usd": cost}})
+    };
+    // A trillion tokens, at 2.5 dollars a million; what the book does not know costs what its sender says.
+    let spans = [
+        call("1", "gpt-4o", 1_000_000_000_000, 0.0),
+        call("2", "gpt-4o", 1_000_000_000_000, 0.0),
+        call("3", "unknown", 7, 10_000.0),
+        call("4", "unknown", 7, 10_000.1),
+        call("5", "unknown", 7, 9e90),
+    ];
+
+    bot.post("/api/ingest/", json!({"conversations": [{"conversation_id": "c-1", "spans": spans}]})).await;
+
+    let rows = bot.get("/api/token-usage/?ordering=id").await.json();
+    let costs: Vec<&Value> = rows["results"].as_array().unwrap().iter().map(|row| &row["cost_usd"]).collect();
+    assert_eq!(costs, ["10000.00000000", "10000.00000000", "10000.00000000", "0.00000000", "0.00000000"]);
+    let summary = bot.get("/api/token-usage/summary/?group_by=day").await.json();
+    assert_eq!(summary["results"][0]["cost_usd"], json!(30_000.0), "{summary}");
+}
+
+#[tokio::test]
 async fn a_batch_is_stored_and_every_view_of_it_is_there_at_once() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
