@@ -231,6 +231,18 @@ impl Span {
     }
 }
 
+/// The instrumentation that made a span: the name of its scope, from the span as it came; empty where nothing says so.
+#[must_use]
+pub fn instrumentation(payload: &str) -> String {
+    let read = || -> Option<String> {
+        let span: &RawValue = serde_json::from_str(payload).ok()?;
+        let otel = Body::of(span)?.given("otel")?;
+        let scope = Body::of(otel)?.given("scope")?;
+        Some(scalar_text(Body::of(scope)?.given("name")?)?.into_owned())
+    };
+    read().unwrap_or_default()
+}
+
 /// The spans of a trace, oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
