@@ -20,6 +20,9 @@ use crate::engine::{Tx, params};
 use crate::error::Result;
 use crate::message::sender;
 
+/// In microseconds, as timestamps are.
+const MILLISECOND: i64 = 1_000;
+
 /// Texts alike that history tells apart at most.
 const ALIKE: usize = 16;
 
@@ -98,8 +101,9 @@ pub(crate) fn compare<'s>(
     for one in heard {
         let (_, fresh) = one.parts();
         let placed = fresh.iter().zip(0..).map(|(message, n)| (message, one.started_at.plus_micros(n)));
+        let answered_at = one.answered_at();
         let placed =
-            placed.chain(one.dialogue.said.iter().zip(0..).map(|(message, n)| (message, one.ended_at.plus_micros(n))));
+            placed.chain(one.dialogue.said.iter().zip(0..).map(|(message, n)| (message, answered_at.plus_micros(n))));
         let mut nth: HashMap<Text<'_>, usize> = HashMap::new();
         for (message, at) in placed {
             let text: Text<'s> = (message.sender, &message.content);
@@ -155,7 +159,9 @@ pub(crate) fn compare<'s>(
             }
         }
     }
-    new.sort_by(|one, other| one.at.cmp(&other.at).then_with(|| one.message.content.cmp(&other.message.content)));
+    // Where an answer and a question share their time, a call ended when the next began.
+    let place = |line: &NewLine<'s>| (line.at, line.message.sender != Sender::Agent, line.message.content.as_str());
+    new.sort_by(|one, other| place(one).cmp(&place(other)));
     Ok(new)
 }
 
@@ -205,6 +211,19 @@ impl<'s> Heard<'s> {
         let heard = &self.dialogue.heard;
         let fresh = heard.iter().rposition(|message| message.sender == Sender::Agent).map_or(0, |at| at + 1);
         heard.split_at_checked(fresh).unwrap_or_default()
+    }
+
+    /// When what came back was said: at the end of the call, and after what it answers.
+    ///
+    /// Some clocks begin a span at a whole millisecond, cut off, and end it that much later by a finer clock, so that the
+    /// next call seems to begin before this one has ended. The millisecond of such an end is all that is known of it.
+    fn answered_at(&self) -> Timestamp {
+        let (_, asked) = self.parts();
+        let ended_at = match self.started_at.0 % MILLISECOND {
+            0 => Timestamp(self.ended_at.0.div_euclid(MILLISECOND) * MILLISECOND),
+            _ => self.ended_at,
+        };
+        ended_at.max(self.started_at.plus_micros(i64::try_from(asked.len()).unwrap_or(i64::MAX)))
     }
 }
 

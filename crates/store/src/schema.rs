@@ -54,6 +54,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: "",
         postgres: "",
     },
+    Migration {
+        name: "a search index apart",
+        shared: include_str!("schema/0007_search_apart.sql"),
+        sqlite: include_str!("schema/0007_search_apart.sqlite.sql"),
+        postgres: "",
+    },
 ];
 
 /// Brings a database of SQLite up to date, in one transaction.

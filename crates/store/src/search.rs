@@ -6,11 +6,15 @@
 //! two characters are found as the beginning of a gram, for which texts are padded at their end. A
 //! gram carries its agent, so that one agent's search never meets another's text.
 //!
-//! The index is built behind the write, by the writer in its pauses; what it does not hold yet stands
-//! in `search_pending`, conversation by conversation, written with the first row that it does not hold,
-//! and is read one by one. So a message is found by the next request after its acknowledgement. Documents
-//! are never taken away: one that is out of date is a candidate that its conversation's texts do not
-//! confirm.
+//! The index is built behind the write; what it does not hold yet stands in `search_pending`, conversation by
+//! conversation, written with the first row that it does not hold, and is read one by one. So a message is found by
+//! the next request after its acknowledgement. Documents are never taken away: one that is out of date, or there
+//! twice, is a candidate that its conversation's texts do not confirm.
+//!
+//! On a server the writer indexes in its pauses, in one transaction with the rows ([`index_pending`]). The embedded
+//! engine has the index in a database of its own (`engine/grams.rs`), whose thread takes conversations, indexes them,
+//! and puts them away ([`take`], [`gather`], [`put_away`]). A row of `search_pending` is gone only when the index
+//! holds what it stood for, so that whoever reads the rows first and then the index misses nothing.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +24,7 @@ use agentsight_model::time::Timestamp;
 
 use crate::conversation::Known;
 use crate::engine::ColumnType::Int;
-use crate::engine::dialect::{BETWEEN, Document};
+use crate::engine::dialect::BETWEEN;
 use crate::engine::{Batch, Param, Reader, Tx, params};
 use crate::error::Result;
 use crate::ids::Kind;
@@ -90,6 +94,17 @@ pub(crate) fn leave_everything(tx: &Tx<'_>, agent: AgentId, conversation: Conver
     if waits { Ok(()) } else { leave_new(tx, agent, conversation) }
 }
 
+/// Leaves every conversation there is to be indexed anew.
+pub(crate) fn leave_all(tx: &Tx<'_>) -> Result<()> {
+    // The condition tells SQLite that "on conflict" is not the end of a join.
+    const LEAVE: &str = "insert into search_pending (agent_id, conversation, since)
+        select agent_id, id, 0 from conversations where true
+        on conflict (agent_id, conversation) do update set since = 0, taken = null";
+    tx.execute(LEAVE, &[])?;
+    tx.note_pending_are(count_pending(tx)?);
+    Ok(())
+}
+
 pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
     Ok(reader
         .one("select count(*) from search_pending", &[], |row| row.int(0))?
@@ -97,55 +112,111 @@ pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Conversations that one transaction takes to be indexed: on a server, nobody writes to them meanwhile.
+/// Conversations that are taken at a time to be indexed: on a server, nobody writes to them meanwhile.
 const TAKEN: i64 = 128;
 
-/// Indexes conversations that wait, until about `most` messages were; answers how many they were.
-pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
-    const WAITING: &str = "select p.agent_id, p.conversation from search_pending p
+/// A conversation that waits to be indexed.
+pub(crate) struct Waiting {
+    agent: AgentId,
+    conversation: ConversationId,
+    /// Messages received since then are not in the index.
+    since: Timestamp,
+}
+
+fn waiting(tx: &Tx<'_>, most: i64) -> Result<Vec<Waiting>> {
+    const WAITING: &str = "select p.agent_id, p.conversation, p.since, c.unindexed_since from search_pending p
         join conversations c on c.agent_id = p.agent_id and c.id = p.conversation
         order by p.agent_id, p.conversation limit ?1";
-    const UNINDEXED: &str = "select m.content from conversations c
-        join messages m on m.agent_id = c.agent_id and m.conversation = c.id and m.received_at >= c.unindexed_since
-        where c.agent_id = ?1 and c.id = ?2";
-    let waiting = tx.all(&tx.of_nobody_else(WAITING), params![TAKEN], |row| {
-        Ok((AgentId(row.int(0)?), ConversationId(row.int(1)?)))
-    })?;
-    let are_all = waiting.len() < usize::try_from(TAKEN).unwrap_or(usize::MAX);
-    let (mut documents, mut messages, mut indexed) = (Vec::new(), 0, 0);
-    let many = waiting.len() as u64;
-    for (agent, conversation) in waiting {
+    tx.all(&tx.of_nobody_else(WAITING), params![most], |row| {
+        let since = [row.opt_timestamp(2)?, row.opt_timestamp(3)?].into_iter().flatten().min();
+        let (agent, conversation) = (AgentId(row.int(0)?), ConversationId(row.int(1)?));
+        Ok(Waiting { agent, conversation, since: since.unwrap_or(NEVER_INDEXED) })
+    })
+}
+
+/// What the index gains of a conversation.
+pub(crate) struct Gathered {
+    pub(crate) agent: AgentId,
+    pub(crate) conversation: ConversationId,
+    /// Distinct, each ended by [`BETWEEN`].
+    pub(crate) grams: String,
+}
+
+/// Reads conversations that wait, until about `most` messages were; answers what the index gains, and how many
+/// conversations were read.
+pub(crate) fn gather(reader: &Reader<'_>, waiting: &[Waiting], most: usize) -> Result<(Vec<Gathered>, usize)> {
+    const UNINDEXED: &str =
+        "select content from messages where agent_id = ?1 and conversation = ?2 and received_at >= ?3";
+    let (mut gathered, mut messages, mut read) = (Vec::new(), 0, 0);
+    for &Waiting { agent, conversation, since } in waiting {
         let mut grams = Grams::default();
-        tx.each(UNINDEXED, params![agent, conversation], |row| {
+        reader.each(UNINDEXED, params![agent, conversation, since], |row| {
             messages += 1;
             grams.collect(row.text(0)?);
             Ok(())
         })?;
-        for text in own_texts_of(tx, agent, conversation)?.iter().flatten() {
+        for text in own_texts_of(reader, agent, conversation)?.iter().flatten() {
             grams.collect(text);
         }
-        tx.execute(
-            "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2",
-            params![agent, conversation],
-        )?;
-        tx.execute(
-            "delete from search_pending where agent_id = ?1 and conversation = ?2",
-            params![agent, conversation],
-        )?;
-        indexed += 1;
+        read += 1;
         if !grams.gathered.is_empty() {
-            let id = tx.next_id(Kind::SearchDoc)?;
-            documents.push(Document { agent, id, conversation: conversation.0, grams: grams.document(agent) });
+            gathered.push(Gathered { agent, conversation, grams: grams.document(agent) });
         }
         if messages >= most {
             break;
         }
     }
-    tx.add_documents(&documents)?;
-    if are_all && indexed == many && !documents.is_empty() {
+    Ok((gathered, read))
+}
+
+/// Indexes conversations that wait, until about `most` messages were; answers how many they were.
+pub(crate) fn index_pending(tx: &Tx<'_>, most: usize) -> Result<u64> {
+    const INDEXED: &str = "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2";
+    const DONE: &str = "delete from search_pending where agent_id = ?1 and conversation = ?2";
+    let waiting = waiting(tx, TAKEN)?;
+    let (gathered, read) = gather(tx, &waiting, most)?;
+    for Waiting { agent, conversation, .. } in waiting.iter().take(read) {
+        tx.execute(INDEXED, params![*agent, *conversation])?;
+        tx.execute(DONE, params![*agent, *conversation])?;
+    }
+    for Gathered { agent, conversation, grams } in &gathered {
+        let id = tx.next_id(Kind::SearchDoc)?;
+        tx.add_document(*agent, id, *conversation, grams)?;
+    }
+    let are_all = waiting.len() < usize::try_from(TAKEN).unwrap_or(usize::MAX) && read == waiting.len();
+    if are_all && !gathered.is_empty() {
         tx.sort_documents_in()?;
     }
-    Ok(indexed)
+    Ok(read as u64)
+}
+
+/// Takes so many conversations that wait, for an index that is not written in this transaction. Until they are put away,
+/// searches read them as before; `slice` tells whose they are.
+pub(crate) fn take(tx: &Tx<'_>, slice: i64, most: i64) -> Result<Vec<Waiting>> {
+    const TAKE: &str = "update search_pending set since = ?3, taken = ?4 where agent_id = ?1 and conversation = ?2";
+    // So that the next message says that there is more to index.
+    const KNOWN: &str = "update conversations set unindexed_since = null where agent_id = ?1 and id = ?2 and unindexed_since is not null";
+    let waiting = waiting(tx, most)?;
+    for Waiting { agent, conversation, since } in &waiting {
+        tx.execute(TAKE, params![*agent, *conversation, *since, slice])?;
+        tx.execute(KNOWN, params![*agent, *conversation])?;
+    }
+    Ok(waiting)
+}
+
+/// Puts conversations away that were taken and are in the index now. What came to one of them meanwhile still waits, and
+/// so does all of one that somebody else has taken since.
+pub(crate) fn put_away(tx: &Tx<'_>, slice: i64, indexed: &[Waiting]) -> Result<()> {
+    const DONE: &str = "delete from search_pending where agent_id = ?1 and conversation = ?2 and taken = ?3
+        and exists (select 1 from conversations c where c.agent_id = ?1 and c.id = ?2 and c.unindexed_since is null)";
+    const MORE: &str = "update search_pending set since = null, taken = null
+        where agent_id = ?1 and conversation = ?2 and taken = ?3";
+    for Waiting { agent, conversation, .. } in indexed {
+        if tx.execute_counted(DONE, params![*agent, *conversation, slice])? == 0 {
+            tx.execute(MORE, params![*agent, *conversation, slice])?;
+        }
+    }
+    Ok(())
 }
 
 /// Name, sender's name and customer of a conversation.

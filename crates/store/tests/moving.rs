@@ -40,7 +40,7 @@ use tempfile::TempDir;
 
 const NOON: Timestamp = Timestamp(1_772_442_900_000_000);
 /// Tables that each installation fills by itself.
-const OWN: [&str; 4] = ["migrations", "search_docs", "search_grams", "search_pending"];
+const OWN: [&str; 2] = ["migrations", "search_pending"];
 
 /// A watch that lets so many steps pass, and may do something when a part of the work begins.
 struct Steps<'a> {

@@ -26,8 +26,9 @@ async fn a_missing_folder_is_made_with_all_above_it() {
     store.check().await.unwrap();
     store.close().await;
 
-    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(files, ["agentsight.db"]);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["agentsight.db", "search.db"]);
 }
 
 #[tokio::test]

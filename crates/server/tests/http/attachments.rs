@@ -386,7 +386,7 @@ async fn names_are_data_and_never_paths() {
         assert!(file.header("set-cookie").is_none());
     }
     let mut files: Vec<_> = std::fs::read_dir(app.folder()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    files.retain(|name| !name.to_string_lossy().starts_with("agentsight.db"));
+    files.retain(|name| !["agentsight.db", "search.db"].iter().any(|own| name.to_string_lossy().starts_with(own)));
     assert_eq!(files, ["blobs"]);
     let long = format!("{}.pdf", "ä".repeat(300));
     let body = json!({ "conversation_id": "c-1", "attachments": [{ "filename": long, "data": "aGk=" }] });

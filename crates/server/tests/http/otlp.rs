@@ -190,6 +190,34 @@ async fn a_history_that_every_call_repeats_is_told_once_in_any_order() {
     );
 }
 
+/// Some clocks cut the beginning of a span off at the millisecond, and measure how long it takes by a finer one.
+#[tokio::test]
+async fn a_call_that_seems_to_begin_before_the_last_has_ended_comes_after_its_answer() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let timed = |mut call: Value, from: u64, to: u64| {
+        call["startTimeUnixNano"] = json!((NOON + from).to_string());
+        call["endTimeUnixNano"] = json!((NOON + to).to_string());
+        call
+    };
+    for (conversation, traces, is_reversed) in [("forward", ["c2", "c3"], false), ("reversed", ["c4", "c5"], true)] {
+        let call = |trace: &str, id, texts: &[&str], answer| call(trace, id, 0, Some(conversation), texts, answer);
+        let [first, second] = traces;
+        let mut calls = [
+            timed(call(first, 1, &["When?"], "Tomorrow."), 0, 5_700_000),
+            timed(call(second, 2, &["When?", "Tomorrow.", "Where?"], "Here."), 5_000_000, 9_000_000),
+        ];
+        if is_reversed {
+            calls.reverse();
+        }
+
+        sends(&bot, &calls).await;
+
+        let told = [("end_user", "When?"), ("agent", "Tomorrow."), ("end_user", "Where?"), ("agent", "Here.")];
+        assert_eq!(transcript(&bot, conversation).await, lines(&told));
+    }
+}
+
 #[tokio::test]
 async fn the_steps_of_one_exchange_tell_its_question_once() {
     let app = TestApp::start().await;

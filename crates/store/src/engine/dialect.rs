@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use agentsight_model::ids::AgentId;
+use agentsight_model::ids::{AgentId, ConversationId};
 
 use super::{Param, Reader, Tx, params};
 use crate::error::Result;
@@ -56,18 +56,6 @@ fn column(line: &str) -> Option<String> {
     Some(format!("    {name} {kind}{rest}"))
 }
 
-/// A document of the search index: the grams of what one conversation gained at a time.
-///
-/// SQLite has an FTS5 table over a document's grams, found by its row's number. PostgreSQL has them as
-/// a `tsvector` in the row itself, under an inverted index.
-pub(crate) struct Document {
-    pub(crate) agent: AgentId,
-    pub(crate) id: i64,
-    pub(crate) conversation: i64,
-    /// Distinct, their agent before and [`BETWEEN`] after each.
-    pub(crate) grams: String,
-}
-
 /// Ends one gram and begins the next in a document: a control character, which no gram holds.
 pub(crate) const BETWEEN: char = '\u{1f}';
 /// Bytes of grams that one document of PostgreSQL may hold: a `tsvector` ends at 1 MiB, its own
@@ -98,39 +86,22 @@ impl Tx<'_> {
         }
     }
 
-    /// Adds documents to the search index.
-    pub(crate) fn add_documents(&self, documents: &[Document]) -> Result<()> {
-        match &self.reader {
-            Reader::Sqlite(_) => {
-                for document in documents {
-                    self.execute(
-                        "insert into search_docs (id, conversation) values (?1, ?2)",
-                        params![document.id, document.conversation],
-                    )?;
-                }
-                // Last and together: other statements in between would make the index write what it gathered so
-                // far as a segment of its own, and merging many small segments costs more than the indexing.
-                for document in documents {
-                    self.execute(
-                        "insert into search_grams (rowid, grams) values (?1, ?2)",
-                        params![document.id, &document.grams],
-                    )?;
-                }
-                Ok(())
-            }
-            Reader::Postgres(_) => {
-                for document in documents {
-                    let own = any_text(document.agent);
-                    let grams = document.grams.trim_end_matches(BETWEEN);
-                    let grams = if grams.len() > TSVECTOR_BYTES { &own } else { grams };
-                    self.execute(
-                        "insert into search_docs (agent_id, id, conversation, grams) values (?1, ?2, ?3, array_to_tsvector(string_to_array(?4, chr(31))))",
-                        params![document.agent, document.id, document.conversation, grams],
-                    )?;
-                }
-                Ok(())
-            }
-        }
+    /// Adds a document to the search index of a server: the grams of what one conversation gained at a time, distinct,
+    /// their agent before and [`BETWEEN`] after each. The embedded engine's index is not written in this transaction.
+    pub(crate) fn add_document(
+        &self,
+        agent: AgentId,
+        id: i64,
+        conversation: ConversationId,
+        grams: &str,
+    ) -> Result<()> {
+        let own = any_text(agent);
+        let grams = grams.trim_end_matches(BETWEEN);
+        let grams = if grams.len() > TSVECTOR_BYTES { &own } else { grams };
+        self.execute(
+            "insert into search_docs (agent_id, id, conversation, grams) values (?1, ?2, ?3, array_to_tsvector(string_to_array(?4, chr(31))))",
+            params![agent, id, conversation, grams],
+        )
     }
 
     /// Makes the documents that came last as quick to find as the others, where nobody waits for more of them: a server

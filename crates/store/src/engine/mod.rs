@@ -5,7 +5,9 @@
 //! a [`Row`] is read by position.
 
 pub(crate) mod dialect;
+mod grams;
 pub(crate) mod hand;
+mod indexing;
 pub(crate) mod online;
 mod postgres;
 mod readers;
@@ -396,12 +398,21 @@ impl Reader<'_> {
     }
 }
 
+/// What a transaction says of the conversations that wait to be indexed.
+#[derive(Clone, Copy, Default)]
+struct Pending {
+    /// How many they were when it counted them; else as many as before it.
+    counted: Option<u64>,
+    /// How many it has left since.
+    more: u64,
+}
+
 /// A write transaction, shared by the jobs of one group. Reads what it wrote.
 pub(crate) struct Tx<'c> {
     reader: Reader<'c>,
     ids: &'c crate::ids::IdBlocks,
-    /// Conversations that this transaction leaves to be indexed.
-    pending: std::cell::Cell<u64>,
+    /// How many conversations wait to be indexed after this transaction.
+    pending: std::cell::Cell<Pending>,
     /// What is added to the agents' totals when all jobs are done.
     totals: std::cell::RefCell<BTreeMap<(i64, &'static str), i64>>,
     ahead: std::cell::RefCell<Ahead>,
@@ -487,7 +498,13 @@ impl<'c> Tx<'c> {
 
     /// Tells the writer that a conversation was left for the search index.
     pub(crate) fn note_search_pending(&self) {
-        self.pending.set(self.pending.get() + 1);
+        let Pending { counted, more } = self.pending.get();
+        self.pending.set(Pending { counted, more: more + 1 });
+    }
+
+    /// Tells the writer how many wait for the search index.
+    pub(crate) fn note_pending_are(&self, count: u64) {
+        self.pending.set(Pending { counted: Some(count), more: 0 });
     }
 
     /// Takes a fresh id of a kind.

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::Reader;
-use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, connect_reader, engine_error, execute};
+use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, connect_folder, engine_error, execute};
 use super::wal::{WalIndex, WalState};
 use crate::error::{Error, Result};
 
@@ -28,7 +28,8 @@ const RESTART_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reading connections. A read takes one that rests, or opens one when none does.
 pub(crate) struct Readers {
-    path: PathBuf,
+    folder: PathBuf,
+    has_index: bool,
     resting: Mutex<Vec<Reading>>,
     /// Whether snapshots may outlive their read.
     keep: AtomicBool,
@@ -81,9 +82,10 @@ impl Reading {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path) -> Result<Arc<Self>> {
+    pub(super) fn start(folder: &Path, has_index: bool) -> Result<Arc<Self>> {
         let readers = Arc::new(Self {
-            path: path.to_owned(),
+            folder: folder.to_owned(),
+            has_index,
             resting: Mutex::new(Vec::new()),
             keep: AtomicBool::new(true),
             pass: AtomicU64::new(0),
@@ -105,7 +107,7 @@ impl Readers {
         let mut reading = match resting {
             Some(reading) => reading,
             None => {
-                let connection = connect_reader(&self.path).map_err(engine_error)?;
+                let connection = connect_folder(&self.folder, self.has_index).map_err(engine_error)?;
                 Reading { connection, index: None, snapshot: None, rested: 0 }
             }
         };

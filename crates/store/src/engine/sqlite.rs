@@ -11,6 +11,7 @@ use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
+use super::grams::{self, Bell, Index, Indexer};
 use super::readers::{LogBound, Readers};
 use super::writer::{Seat, Writer};
 use super::{Param, Reader, Row, damaged};
@@ -27,6 +28,9 @@ const STATEMENTS: usize = 256;
 /// Page cache of the writer and of each reader, in KiB. The file system's own cache holds the rest.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
+/// The same of the thread that indexes, and of what readers have of the index.
+pub(super) const INDEX_CACHE_KIB: i64 = 4 * 1024;
+const INDEX_READER_CACHE_KIB: i64 = 1024;
 /// Bytes of the database that readers see without copying them: as much as SQLite can map. These pages
 /// are the file system's cache, not ours; they go when something else needs the room.
 const MAPPED_BYTES: i64 = i32::MAX as i64;
@@ -42,6 +46,8 @@ pub(crate) struct Sqlite {
     apart: Semaphore,
     query_time: Duration,
     writer: Writer,
+    /// None where there is no search index.
+    indexer: Option<Indexer>,
 }
 
 impl Sqlite {
@@ -58,11 +64,16 @@ impl Sqlite {
         prepare_to_write(&connection).map_err(explain)?;
         crate::schema::migrate(&path, &connection, config.clock.now())?;
         crate::moving::refuse_unfinished(&Reader::Sqlite(&connection))?;
-        let readers = Readers::start(&path)?;
+        let index = if config.search_index { Some(Index::open(folder, &connection)?) } else { None };
+        let readers = Readers::start(folder, config.search_index)?;
         let log = LogBound::new(Arc::clone(&readers), &connection).map_err(explain)?;
-        let seat = Seat::Sqlite { connection, log };
+        let bell = Arc::new(Bell::default());
+        let seat = Seat::Sqlite { connection, log, bell: Arc::clone(&bell) };
         let writer = Writer::start(seat, config)?;
-        Ok(Self { readers, apart: Semaphore::new(config.readers.max(1)), query_time: config.query_time, writer })
+        let start = |index| Indexer::start(index, Arc::clone(&readers), writer.inside()?, bell);
+        let indexer = index.map(start).transpose()?;
+        let apart = Semaphore::new(config.readers.max(1));
+        Ok(Self { readers, apart, query_time: config.query_time, writer, indexer })
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -93,6 +104,10 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
+        // It writes through the writer.
+        if let Some(indexer) = &self.indexer {
+            indexer.close().await;
+        }
         self.writer.close().await;
         self.readers.close().await;
     }
@@ -137,6 +152,9 @@ pub(super) fn take(folder: &Path, make: bool, now: Timestamp) -> Result<Connecti
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.readers.stop();
+        if let Some(indexer) = &self.indexer {
+            indexer.stop();
+        }
     }
 }
 
@@ -170,7 +188,19 @@ pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     connect(path, READER_CACHE_KIB, false)
 }
 
-fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connection> {
+/// A connection that reads a folder's rows, with their search index attached where there is one.
+pub(super) fn connect_folder(folder: &Path, has_index: bool) -> rusqlite::Result<Connection> {
+    let connection = connect_reader(&folder.join(FILE))?;
+    if has_index {
+        let file = folder.join(grams::FILE);
+        connection.execute(&format!("attach ?1 as {}", grams::SCHEMA), [file.to_string_lossy()])?;
+        connection.pragma_update(Some(grams::SCHEMA), "cache_size", -INDEX_READER_CACHE_KIB)?;
+        connection.pragma_update(Some(grams::SCHEMA), "mmap_size", MAPPED_BYTES)?;
+    }
+    Ok(connection)
+}
+
+pub(super) fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -190,7 +220,7 @@ fn connect(path: &Path, cache_kib: i64, create: bool) -> rusqlite::Result<Connec
     Ok(connection)
 }
 
-fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;

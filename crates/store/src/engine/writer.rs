@@ -3,7 +3,8 @@
 //! There is no timer: the next group forms while this one commits. The queue is bounded in bytes; a
 //! sender waits for room, because the older SDK never repeats a refused write, and only past a
 //! deadline hears that we are busy. Where a group fails, each of its writes runs alone, so that a bad
-//! one fails by itself. When nothing waits, the writer brings the search index up to date.
+//! one fails by itself. When nothing waits, the writer to a server brings the search index up to date; the embedded
+//! engine's index has a thread of its own (`grams.rs`), which writes through this queue too.
 //!
 //! The same on both engines. A server may go away: a group that it has certainly not kept waits for it
 //! to come back, for as long as a sender waits for room.
@@ -17,9 +18,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::grams::Bell;
+use super::indexing::{DEBT, QUIET, Rest};
 use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
 use super::readers::LogBound;
-use super::{Reader, Tx, sqlite};
+use super::{Pending, Reader, Tx, sqlite};
 use crate::StoreConfig;
 use crate::ahead::{Errand, look_ahead};
 use crate::error::{Error, Result};
@@ -30,13 +33,12 @@ use crate::search;
 const GROUP_JOBS: usize = 512;
 /// Bytes that one commit takes at most, unless a single write is larger.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-/// A pause this long is a good moment to index.
-const QUIET: Duration = Duration::from_millis(25);
-/// Messages indexed in one transaction, or a conversation more.
+/// Conversations that wait for the thread that indexes past which the writer makes way for it: it rests as long as its
+/// last group took, for each time that there are so many, and at most so many times as long.
+const LARGE_DEBT: u64 = 2 * DEBT;
+const LONGEST_WAY: u32 = 4;
+/// Messages that are indexed in one transaction, or a conversation more.
 const INDEX_SLICE: usize = 1_024;
-/// Conversations that wait to be indexed past which indexing no longer waits for a pause: a search
-/// reads all of them, which takes some 50 ms for this many.
-const INDEX_DEBT: u64 = 5_000;
 /// How often a node of several looks for rows that another left to be indexed and did not live to index.
 const LOOK_ROUND: Duration = Duration::from_secs(10);
 /// Attempts of a group that other nodes get in the way of, and then of each of its writes alone.
@@ -44,13 +46,9 @@ const ATTEMPTS_TOGETHER: u32 = 3;
 const ATTEMPTS_ALONE: u32 = 6;
 /// How long a write waits before it tries again, at first.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// How long indexing rests after it failed, at first and at most.
-const FIRST_INDEX_REST: Duration = Duration::from_secs(1);
-const LONGEST_INDEX_REST: Duration = Duration::from_secs(60);
-
 /// The connection of the writer.
 pub(super) enum Seat {
-    Sqlite { connection: Connection, log: LogBound },
+    Sqlite { connection: Connection, log: LogBound, bell: Arc<Bell> },
     Postgres(Box<WriterSession>),
 }
 
@@ -63,7 +61,7 @@ impl Seat {
             Ok(done)
         };
         match self {
-            Self::Sqlite { connection, log } => {
+            Self::Sqlite { connection, log, .. } => {
                 let done =
                     sqlite::transaction(connection, |connection| settled(&Tx::new(Reader::Sqlite(connection), ids)));
                 log.hold(connection);
@@ -112,7 +110,8 @@ struct Queued {
     job: Box<dyn Job>,
     errand: Option<Errand>,
     bytes: usize,
-    _room: OwnedSemaphorePermit,
+    /// None where it is ours.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// The sending end of the writer's queue.
@@ -124,6 +123,8 @@ pub(crate) struct Writer {
     /// How long a sender waits for its answer; no limit where the disk is our own.
     deadline: Option<Duration>,
     pending: Arc<AtomicU64>,
+    /// Writes that were asked for so far.
+    writes: Arc<AtomicU64>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -144,7 +145,7 @@ impl Writer {
             index: config.search_index,
             patience: config.queue_patience,
             missing_since: None,
-            index_rest: None,
+            index_rest: Rest::default(),
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -157,6 +158,7 @@ impl Writer {
             patience: config.queue_patience,
             deadline,
             pending,
+            writes: Arc::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -172,12 +174,13 @@ impl Writer {
         let given_up = Arc::new(AtomicBool::new(false));
         let job = Box::new(Call { write, result: None, reply, given_up: Arc::clone(&given_up) });
         let room = self.room_for(bytes).await?;
+        self.writes.fetch_add(1, Ordering::Relaxed);
         // The lock is gone before the wait.
         self.queue
             .lock()
             .as_ref()
             .ok_or(Error::Closed)?
-            .send(Queued { job, errand, bytes, _room: room })
+            .send(Queued { job, errand, bytes, _room: Some(room) })
             .map_err(|_| Error::Closed)?;
         let answered = match self.deadline {
             Some(deadline) => tokio::time::timeout(deadline, answer).await.map_err(|_| {
@@ -209,6 +212,12 @@ impl Writer {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// The queue for threads of the store itself.
+    pub(super) fn inside(&self) -> Result<Inside> {
+        let queue = self.queue.lock().clone().ok_or(Error::Closed)?;
+        Ok(Inside { queue, pending: Arc::clone(&self.pending), writes: Arc::clone(&self.writes) })
+    }
+
     pub(super) async fn close(&self) {
         drop(self.queue.lock().take());
         let thread = self.thread.lock().take();
@@ -217,6 +226,28 @@ impl Writer {
         {
             tracing::error!("the writer thread did not end");
         }
+    }
+}
+
+/// The writer as threads of the store know it. It does not end as long as one of them holds this.
+pub(super) struct Inside {
+    queue: Sender<Queued>,
+    /// Conversations that wait to be indexed.
+    pub(super) pending: Arc<AtomicU64>,
+    /// Writes that were asked for from outside so far.
+    pub(super) writes: Arc<AtomicU64>,
+}
+
+impl Inside {
+    /// Runs a closure as a job and waits for its commit. Not to be used from within a runtime.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        write: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Call { write, result: None, reply, given_up: Arc::default() });
+        self.queue.send(Queued { job, errand: None, bytes: 0, _room: None }).map_err(|_| Error::Closed)?;
+        answer.blocking_recv().map_err(|_| Error::Closed)?
     }
 }
 
@@ -289,16 +320,16 @@ struct Desk {
     patience: Duration,
     /// Since when it is away.
     missing_since: Option<Instant>,
-    /// Since when indexing rests, because it failed, and for how long.
-    index_rest: Option<(Instant, Duration)>,
+    index_rest: Rest,
 }
 
 impl Desk {
     fn run(&mut self, queue: &Receiver<Queued>) {
+        let indexes = self.index && self.seat.is_shared();
         loop {
-            let pause = match (self.index && self.debt() > 0, self.seat.is_shared()) {
-                (true, _) => Some(self.index_rests_for().unwrap_or(QUIET)),
-                (false, true) if self.index => Some(LOOK_ROUND),
+            let pause = match (indexes, self.debt()) {
+                (true, 0) => Some(LOOK_ROUND),
+                (true, _) => Some(self.index_rest.left().unwrap_or(QUIET)),
                 (false, _) => None,
             };
             let first = match pause {
@@ -315,9 +346,14 @@ impl Desk {
                     Err(_) => break,
                 },
             };
+            let began = Instant::now();
             self.group(first, queue);
-            if self.index && self.debt() > INDEX_DEBT && self.index_rests_for().is_none() {
+            if indexes && self.debt() > DEBT && self.index_rest.left().is_none() {
                 self.index_slice();
+            }
+            if self.index && !indexes {
+                let debts = u32::try_from(self.debt() / LARGE_DEBT).unwrap_or(u32::MAX).min(LONGEST_WAY);
+                std::thread::sleep(began.elapsed() * debts);
             }
         }
         match &mut self.seat {
@@ -333,12 +369,6 @@ impl Desk {
 
     fn debt(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
-    }
-
-    /// What is left of the rest that indexing takes after a failure.
-    fn index_rests_for(&self) -> Option<Duration> {
-        let (since, rest) = self.index_rest?;
-        rest.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
     }
 
     fn group(&mut self, first: Queued, queue: &Receiver<Queued>) {
@@ -434,7 +464,7 @@ impl Desk {
         });
         match (done, broken) {
             (Ok(pending), _) => {
-                self.pending.fetch_add(pending, Ordering::Relaxed);
+                self.note(pending);
                 self.missing_since = None;
                 Ended::Kept
             }
@@ -443,46 +473,48 @@ impl Desk {
         }
     }
 
+    /// After a commit: what it says of the conversations that wait to be indexed.
+    fn note(&self, Pending { counted, more }: Pending) {
+        // Nobody else changes the number.
+        self.pending.store(counted.unwrap_or_else(|| self.debt()) + more, Ordering::Relaxed);
+        if more > 0
+            && let Seat::Sqlite { bell, .. } = &self.seat
+        {
+            bell.ring();
+        }
+    }
+
     fn index_while_quiet(&mut self, queue: &Receiver<Queued>) {
-        // A shared index may have been left behind by others: only a look can tell.
-        let mut look = self.seat.is_shared() || self.debt() > 0;
-        while look && self.index_slice() {
+        // The index may have been left behind by others: only a look can tell.
+        while self.index_slice() {
             match queue.try_recv() {
                 Ok(first) => return self.group(first, queue),
-                Err(TryRecvError::Empty) => look = self.debt() > 0,
+                Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return,
             }
         }
     }
 
-    /// Indexes a slice of what is pending; false where there was nothing or it failed.
+    /// Indexes a slice of what is pending; false where there was nothing, or no more, or it failed.
     fn index_slice(&mut self) -> bool {
         let debt = self.debt();
         let done = self.seat.transaction(&self.ids, |tx| {
             let indexed = search::index_pending(tx, INDEX_SLICE)?;
             // Another process may have written, or indexed, meanwhile.
-            let exact = if indexed == 0 || indexed >= debt { Some(search::count_pending(tx)?) } else { None };
-            Ok((indexed, exact))
+            let left = if indexed == 0 || indexed >= debt { search::count_pending(tx)? } else { debt - indexed };
+            Ok((indexed, left))
         });
         match done {
-            Ok((indexed, exact)) => {
-                let left = exact.unwrap_or_else(|| self.debt().saturating_sub(indexed));
+            Ok((indexed, left)) => {
                 self.pending.store(left, Ordering::Relaxed);
-                if self.index_rest.take().is_some() {
-                    tracing::info!("the search index goes on");
-                }
-                return indexed > 0;
-            }
-            Err(Undone { error: Error::Unavailable { why }, .. }) => {
-                tracing::warn!(why, "the search index waits for the database");
+                self.index_rest.end();
+                indexed > 0 && left > 0
             }
             Err(Undone { error, .. }) => {
-                tracing::error!(%error, "the search index could not be brought up to date; searches read what is missing");
+                self.index_rest.begin(&error);
+                false
             }
         }
-        let rest = self.index_rest.map_or(FIRST_INDEX_REST, |(_, last)| (last * 2).min(LONGEST_INDEX_REST));
-        self.index_rest = Some((Instant::now(), rest));
-        false
     }
 }
 

@@ -216,10 +216,10 @@ pub(super) static TABLES: &[Moved] = &[
     table("token_counters", &["agent_id", "id"], &["prompt", "completion", "embedding", "total", "seen_at"]),
 ];
 
-/// Tables that each installation fills by itself: its schema's history, and its search index, which is
-/// another thing on each engine.
+/// Tables of SQLite that each installation fills by itself: its schema's history, and what its search index, which is
+/// elsewhere, does not hold yet.
 #[cfg(test)]
-const OWN_TABLES: &[&str] = &["migrations", "search_docs", "search_grams", "search_pending"];
+const OWN_TABLES: &[&str] = &["migrations", "search_pending"];
 
 /// Rows of a page at most; one page is one transaction of the target.
 pub(super) const PAGE_ROWS: usize = 2_000;
