@@ -403,7 +403,7 @@ async fn what_is_too_large_over_grpc_is_refused_for_good() {
     within(stream.read_to_string(&mut answer)).await.unwrap();
 
     const INVALID_ARGUMENT: &str = "grpc-status: 3\r\n";
-    assert!(answer.contains(INVALID_ARGUMENT) && answer.contains("too large"), "{answer}");
+    assert!(answer.contains(INVALID_ARGUMENT) && answer.contains("too%20large"), "{answer}");
 }
 
 #[tokio::test]
