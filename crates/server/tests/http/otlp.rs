@@ -585,7 +585,7 @@ async fn a_call_that_two_instrumentations_saw_counts_once() {
     sends(&[inner]).await;
     let [outer, inner] = sees("c1");
     sends(&[inner]).await;
-    sends(&[outer.clone()]).await;
+    sends(std::slice::from_ref(&outer)).await;
     sends(&[outer]).await;
 
     for trace in ["a1", "b1", "c1"] {
