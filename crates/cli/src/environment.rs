@@ -1,7 +1,6 @@
 //! `agentsight environment …`: on the data folder or the database itself, so that it works whether or not the server runs.
 
 use agentsight_model::agent::Environment;
-use agentsight_model::refusal::Refusal;
 use agentsight_store::{Error, Store};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -30,8 +29,8 @@ pub(crate) struct EnvironmentArgs {
 enum EnvironmentCommand {
     /// Make an environment, and answer its slug
     ///
-    /// The slug is the name in lower case with dashes for spaces, and is never changed: conversations are recorded under
-    /// it. SDKs that ask which environments there are learn of it when they start.
+    /// The slug is the name in lower case, with dashes for all but letters, digits, dots and underscores. It is never changed:
+    /// conversations are recorded under it. SDKs that ask which environments there are learn of it when they start.
     Create {
         /// Name of the agent (the bot), which must be there
         #[arg(long)]
@@ -69,7 +68,7 @@ async fn run_on(store: &Store, command: &EnvironmentCommand) -> Result<(), Failu
         EnvironmentCommand::Create { agent, name, production, .. } => {
             let id = store.find_agent(agent).await?.ok_or_else(|| no_such_agent(agent))?;
             let made = store.add_environment(id, name, *production).await.map_err(|error| match error {
-                Error::Refused(Refusal::Fields(errors)) => Failure::Other(errors.to_string()),
+                Error::Refused(refusal) => Failure::Other(refusal.to_string()),
                 other => other.into(),
             })?;
             say!("{}", made.slug);

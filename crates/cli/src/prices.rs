@@ -64,19 +64,19 @@ enum PricesCommand {
         #[arg(value_name = "MODEL")]
         model: String,
         /// Input that was neither read from nor written to a cache
-        #[arg(long, value_name = "USD", value_parser = per_million)]
+        #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = per_million)]
         prompt: Option<PerToken>,
         /// Output, reasoning included
-        #[arg(long, value_name = "USD", value_parser = per_million)]
+        #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = per_million)]
         completion: Option<PerToken>,
         /// Embedded text
-        #[arg(long, value_name = "USD", value_parser = per_million)]
+        #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = per_million)]
         embedding: Option<PerToken>,
         /// Input read from a cache
-        #[arg(long, value_name = "USD", value_parser = per_million)]
+        #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = per_million)]
         cache_read: Option<PerToken>,
         /// Input written to a cache
-        #[arg(long, value_name = "USD", value_parser = per_million)]
+        #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = per_million)]
         cache_write: Option<PerToken>,
         #[command(flatten)]
         validity: Validity,
@@ -100,7 +100,7 @@ enum PricesCommand {
     /// "cache_read_input_token_cost": 1.25e-06, "cache_creation_input_token_cost": 0, "mode": "chat"}, …}, in US dollars
     /// per token; with the mode "embedding", the input is embedded text. Entries without a price per token, and of kinds that
     /// are not counted in tokens alone (images, speech, rankings), are skipped and counted. Of prices by the length of a
-    /// prompt or by the time of day the usual one is taken. All of the file is taken, or nothing.
+    /// prompt (input_cost_per_token_above_200k_tokens) or by the time of day the usual one is taken. All of the file is taken, or nothing.
     Import {
         /// The file; - reads standard input
         #[arg(value_name = "FILE")]
@@ -144,7 +144,7 @@ struct Validity {
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "a date or time such as 2026-03-01 or 2026-03-01T12:00:00Z".to_owned())
+    text.parse().map_err(|_| "Not a date or time, such as 2026-03-01 or 2026-03-01T12:00:00Z.".to_owned())
 }
 
 fn per_million(text: &str) -> Result<PerToken, String> {
@@ -193,12 +193,13 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
         PricesCommand::Set { model, prompt, completion, embedding, cache_read, cache_write, validity, common } => {
             let (prompt, completion, embedding) = (*prompt, *completion, *embedding);
             let rate = Rate { prompt, completion, embedding, cache_read: *cache_read, cache_write: *cache_write };
-            let new = NewPrice::check(model, validity.from.unwrap_or(ALWAYS), rate).map_err(explain)?;
+            let new =
+                NewPrice::check(model, validity.from.unwrap_or(ALWAYS), rate).map_err(|refusal| explain(&refusal))?;
             let change = store.set_prices(vec![new]).await?;
             report(change, None, common.json);
         }
         PricesCommand::Remove { model, from, common } => {
-            let model = model_key(model).map_err(|why| explain(Refusal::field("model", why)))?;
+            let model = model_key(model).map_err(|why| explain(&Refusal::field("model", why)))?;
             let removed = store.remove_prices(model.clone(), *from).await;
             let change = removed.map_err(|error| match error {
                 Error::NotFound(Missing::Row) => {
@@ -210,7 +211,7 @@ async fn run_on(store: &Store, command: &PricesCommand) -> Result<(), Failure> {
         }
         PricesCommand::Import { file, validity, common } => {
             let text = read(file).map_err(|why| Failure::Other(format!("{}: {why}", file.display())))?;
-            let list = PriceList::read(&text, validity.from.unwrap_or(ALWAYS)).map_err(explain)?;
+            let list = PriceList::read(&text, validity.from.unwrap_or(ALWAYS)).map_err(|refusal| explain(&refusal))?;
             let change = store.set_prices(list.prices).await?;
             report(change, Some((list.without_price, list.other_kinds)), common.json);
         }
@@ -258,11 +259,8 @@ fn read(file: &Path) -> Result<String, String> {
     }
 }
 
-fn explain(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Fields(errors) => Failure::Other(errors.to_string()),
-        other => Error::from(other).into(),
-    }
+fn explain(refusal: &Refusal) -> Failure {
+    Failure::Other(refusal.to_string())
 }
 
 /// Says what was done; of a list also how many entries have no price per token, and how many are of other kinds.

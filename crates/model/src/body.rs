@@ -80,6 +80,11 @@ impl<'a> Body<'a> {
         Some(Self { fields, errors: FieldErrors::default() })
     }
 
+    /// Every field as it was written, in the order of the body; one that is given twice is here twice.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.fields.iter().map(|(name, raw)| (name.as_ref(), *raw))
+    }
+
     /// Reports every field that is not one of these.
     pub fn refuse_unknown(&mut self, known: &[&str]) {
         let (fields, errors) = (&self.fields, &mut self.errors);

@@ -41,7 +41,7 @@ impl EuroRates {
     /// - The history of the European Central Bank, unpacked: `Date,USD,JPY,…`, units of each currency per euro.
     ///
     /// # Errors
-    /// `line N` with what is wrong there, for the first that is.
+    /// `line N` with what is wrong there, for the first that is: a second rate of a day too.
     pub fn read(text: &str) -> Result<Self, Refusal> {
         let mut lines = (1_usize..).zip(text.trim_start_matches('\u{feff}').lines());
         let head: Vec<String> =
@@ -74,8 +74,8 @@ impl EuroRates {
             }
             let rate = if is_inverse { inverse(text) } else { plain(text) };
             let rate = rate.ok_or_else(|| wrong("Not a rate of more than 0 and less than 1000000."))?;
-            if is_euro {
-                days.insert(day, rate);
+            if is_euro && days.insert(day, rate).is_some_and(|other| other != rate) {
+                return Err(wrong("Another rate of this day stands before."));
             }
         }
         Ok(Self(days))
@@ -152,6 +152,12 @@ mod tests {
             ("date,currency,rate\n2026-03-02,EUR,0", "line 2", "Not a rate"),
             ("date,currency,rate\n2026-03-02,EUR,-1", "line 2", "Not a rate"),
             ("date,currency,rate\n2026-03-02,EUR", "line 2", "Not a rate"),
+            (
+                "date,currency,rate\n2026-03-02,EUR,0.8\n2026-03-02,HUF,300\n2026-03-02,EUR,0.9",
+                "line 4",
+                "Another rate",
+            ),
+            ("Date,USD\n2026-03-02,1.1\n2026-03-02,1.1\n2026-03-02,1.2", "line 4", "Another rate"),
             ("Date,USD\n2026-03-02,1e300", "line 2", "Not a rate"),
             ("Date,USD\n2026-03-02,1e-12", "line 2", "Not a rate"),
         ] {

@@ -25,6 +25,9 @@ pub const SPANS_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const SPAN_ID_CHARS: usize = 64;
 /// Tokens of one count; what says more is no count. Sums over millions of rows stay integers of 64 bits.
 pub const TOKENS: i64 = 1_000_000_000_000;
+/// Cost of one call, in units of 0.00000001 US dollars: ten thousand dollars. What a sender says that is more is no cost, and
+/// what is worked out is cut to it. Sums over millions of calls stay integers of 64 bits.
+pub const CALL_COST: i64 = 1_000_000_000_000;
 /// Blocks that a refused batch names (contract: ingest-v1 §3.1).
 pub const BLOCKS_NAMED: usize = 20;
 /// Spans that a refused block names.

@@ -157,9 +157,6 @@ pub struct Rate {
     pub cache_write: Option<PerToken>,
 }
 
-/// The largest cost that a row may have, in units of 0.00000001 US dollars: sums of many such rows can still be kept.
-const MOST_COST: i128 = 9_000_000_000_000_000;
-
 impl Rate {
     /// Whether it names no price at all.
     #[must_use]
@@ -192,7 +189,7 @@ impl Rate {
                 sum = sum.checked_add(i128::from(tokens) * i128::from(price?.0))?;
             }
         }
-        i64::try_from(((sum + UNITS / 2) / UNITS).min(MOST_COST)).ok()
+        Some(i64::try_from((sum + UNITS / 2) / UNITS).unwrap_or(i64::MAX))
     }
 }
 
@@ -248,7 +245,7 @@ impl NewPrice {
             errors.add("model", *why);
         }
         if rate.is_empty() {
-            errors.add("price", "Give at least one price.");
+            errors.add("price", "Give at least one of prompt, completion, embedding, cache_read and cache_write.");
         }
         errors.into_result()?;
         Ok(Self { model: model.unwrap_or_default(), valid_from, rate })
@@ -272,7 +269,7 @@ pub fn model_key(model: &str) -> Result<String, &'static str> {
         return Err("An asterisk may only stand at the end.");
     }
     if name.chars().any(char::is_control) {
-        return Err("Control characters are not allowed.");
+        return Err(texts::CONTROL);
     }
     Ok(model)
 }
@@ -401,7 +398,7 @@ mod tests {
         // 0.000000005 dollars, and less.
         assert_eq!(rate("0.005", "0").cost(&counts(1, 0)), Some(1));
         assert_eq!(rate("0.0049999", "0").cost(&counts(1, 0)), Some(0));
-        assert_eq!(rate("1000000000", "0").cost(&counts(9_000_000_000_000_000, 1)), Some(9_000_000_000_000_000));
+        assert_eq!(rate("1000000000", "0").cost(&counts(9_000_000_000_000_000, 1)), Some(i64::MAX));
     }
 
     #[test]
@@ -499,7 +496,7 @@ mod tests {
 
         assert_eq!(
             refused(" * ", Rate::default()),
-            r#"{"model":["This field may not be blank."],"price":["Give at least one price."]}"#
+            r#"{"model":["This field may not be blank."],"price":["Give at least one of prompt, completion, embedding, cache_read and cache_write."]}"#
         );
         assert_eq!(refused("a*b", rate("1", "1")), r#"{"model":["An asterisk may only stand at the end."]}"#);
         assert_eq!(NewPrice::check(" GPT-4o* ", ALWAYS, rate("1", "1")).unwrap().model, "gpt-4o*");

@@ -43,6 +43,20 @@ impl Refusal {
     }
 }
 
+/// For people: what is wrong, in a line.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fields(errors) => errors.fmt(f),
+            Self::Bare(field, text) => write!(f, "{field}: {text}"),
+            Self::Detail(text) | Self::Error(text) => f.write_str(text),
+            Self::Batch(batch) => f.write_str(&batch.detail),
+            Self::Forbidden => f.write_str("nobody who has a key may do this"),
+            Self::TooLarge(text) => f.write_str(text),
+        }
+    }
+}
+
 /// Messages by field, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(Vec<(Cow<'static, str>, Vec<Cow<'static, str>>)>);
@@ -108,6 +122,8 @@ pub mod texts {
     pub const NOT_NULL: &str = "This field may not be null.";
     /// A field that may not be empty.
     pub const NOT_BLANK: &str = "This field may not be blank.";
+    /// A name with characters that no line can show.
+    pub const CONTROL: &str = "Control characters are not allowed.";
     /// A date-time that cannot be read.
     pub const BAD_DATETIME: &str = "Datetime has wrong format.";
     /// A string field that holds an object or a list.

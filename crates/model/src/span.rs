@@ -231,6 +231,18 @@ impl Span {
     }
 }
 
+/// The instrumentation that made a span: the name of its scope, from the span as it came; empty where nothing says so.
+#[must_use]
+pub fn instrumentation(payload: &str) -> String {
+    let read = || -> Option<String> {
+        let span: &RawValue = serde_json::from_str(payload).ok()?;
+        let otel = Body::of(span)?.given("otel")?;
+        let scope = Body::of(otel)?.given("scope")?;
+        Some(scalar_text(Body::of(scope)?.given("name")?)?.into_owned())
+    };
+    read().unwrap_or_default()
+}
+
 /// The spans of a trace, oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
@@ -612,30 +624,51 @@ fn inner_json(text: &str) -> Option<JsonText> {
 }
 
 impl NewSpan {
-    /// Reads a span, from a request or from the store.
+    /// Reads a span of a request.
     ///
     /// # Errors
     /// A sentence that says what keeps it from being stored.
     pub fn read(raw: &RawValue) -> Result<Self, String> {
         let body = Body::of(raw).ok_or("expected an object.")?;
+        let events = events(&body);
+        for (number, event) in events.iter().enumerate() {
+            if Body::of(event).is_some_and(|event| matches!(time(&event, "timestamp"), Some(None))) {
+                return Err(format!("events[{number}].timestamp has wrong format."));
+            }
+        }
+        Self::of(&body, &events, raw)
+    }
+
+    /// Reads a span as it lies in the store; `None` where it cannot be read.
+    #[must_use]
+    pub fn stored(payload: &str) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_str(payload).ok()?;
+        let body = Body::of(raw)?;
+        Self::of(&body, &events(&body), raw).ok()
+    }
+
+    fn of(body: &Body<'_>, events: &[&RawValue], raw: &RawValue) -> Result<Self, String> {
         let text = |name: &str| body.given(name).and_then(scalar_text);
-        let span_id = body.given("span_id").filter(|raw| raw.get().starts_with('"')).and_then(scalar_text);
-        let span_id = span_id.filter(|id| !id.trim().is_empty()).ok_or("span_id is required.")?;
+        let span_id = body.given("span_id").ok_or("span_id is required.")?;
+        let span_id = scalar_text(span_id).filter(|_| span_id.get().starts_with('"'));
+        let span_id = span_id.ok_or("span_id must be a string.")?;
+        if span_id.trim().is_empty() {
+            return Err("span_id may not be blank.".to_owned());
+        }
         if span_id.chars().count() > SPAN_ID_CHARS {
             return Err(format!("span_id has more than {SPAN_ID_CHARS} characters."));
         }
-        let time = |name: &'static str| {
-            let given = body.given(name).map(|raw| scalar_text(raw).and_then(|text| text.parse::<Timestamp>().ok()));
-            given.map(|read| read.ok_or_else(|| format!("{name} has wrong format."))).transpose()
+        let read = |name: &str| {
+            time(body, name).map(|read| read.ok_or_else(|| format!("{name} has wrong format."))).transpose()
         };
-        let (started_at, ended_at) = (time("started_at")?, time("ended_at")?);
+        let (started_at, ended_at) = (read("started_at")?, read("ended_at")?);
         let name = text("name").unwrap_or_default().into_owned();
         let kind = text("kind").unwrap_or(Cow::Borrowed("unknown")).into_owned();
         let status = text("status").unwrap_or(Cow::Borrowed("unset")).into_owned();
         let duration_ms = body.given("duration_ms").and_then(|raw| serde_json::from_str::<Number>(raw.get()).ok());
         let attributes = Attributes::of(body.given("attributes"));
         let tells = match kind.as_str() {
-            "turn" => Tells::Turn(Turn::read(&attributes, body.given("events"), &status, duration_ms.as_ref())),
+            "turn" => Tells::Turn(Turn::read(&attributes, events, &status, duration_ms.as_ref())),
             "tool" | "task" => Tells::Tool(ToolRun::read(&attributes, &name)),
             "llm" => Tells::Llm(LlmCall::read(&attributes)),
             "button" => {
@@ -667,6 +700,16 @@ impl NewSpan {
             payload: JsonText::from_raw(raw),
         })
     }
+}
+
+/// A time: `None` where there is none, and none within where it cannot be read.
+fn time(body: &Body<'_>, name: &str) -> Option<Option<Timestamp>> {
+    body.given(name).map(|raw| scalar_text(raw).and_then(|text| text.parse().ok()))
+}
+
+/// The events of a span: what is no list is as good as absent.
+fn events<'a>(body: &Body<'a>) -> Vec<&'a RawValue> {
+    body.given("events").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
 /// Attributes of a span or an event: what cannot be read is as good as absent.
@@ -708,11 +751,10 @@ impl<'a> Attributes<'a> {
 }
 
 impl Turn {
-    fn read(attributes: &Attributes<'_>, events: Option<&RawValue>, status: &str, duration: Option<&Number>) -> Self {
+    fn read(attributes: &Attributes<'_>, events: &[&RawValue], status: &str, duration: Option<&Number>) -> Self {
         let complete = attributes.flag("agentsight.turn.complete").unwrap_or(status != "error");
         let reason = attributes.text("agentsight.turn.incomplete_reason").filter(|_| !complete);
-        let events: Vec<&RawValue> = events.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let mut messages: Vec<TurnMessage> = events.into_iter().filter_map(TurnMessage::read).collect();
+        let mut messages: Vec<TurnMessage> = events.iter().copied().filter_map(TurnMessage::read).collect();
         let is_exchange = messages.iter().any(|message| message.sender == Sender::EndUser);
         let answer = messages.iter_mut().rev().find(|message| message.sender == Sender::Agent);
         if let (true, true, Some(answer), Some(duration)) = (complete, is_exchange, answer, duration) {
@@ -733,7 +775,7 @@ impl TurnMessage {
         Some(Self {
             sender: attributes.text("agentsight.message.sender")?.parse().ok()?,
             content: attributes.text("agentsight.message.content")?.into_owned(),
-            timestamp: event.given("timestamp").and_then(scalar_text).and_then(|text| text.parse().ok()),
+            timestamp: time(&event, "timestamp").flatten(),
             metadata: attributes.document("agentsight.message.metadata"),
         })
     }

@@ -75,11 +75,11 @@ impl TokenCounts {
     }
 }
 
-/// Units of 0.00000001 US dollars in an amount that a sender gave; 0 for what is no amount.
+/// Units of 0.00000001 US dollars in what a sender says that a call cost; 0 for what no call costs.
 #[must_use]
 pub fn units_of_dollars(dollars: f64) -> i64 {
     let units = (dollars * 1e8).round();
-    if (0.0..=9e15).contains(&units) { units as i64 } else { 0 }
+    if (0.0..=limits::CALL_COST as f64).contains(&units) { units as i64 } else { 0 }
 }
 
 /// Money, as a decimal text with eight places.

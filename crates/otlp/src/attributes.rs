@@ -27,7 +27,7 @@ pub(crate) fn value(value_of: Option<AnyValue>, depth: usize) -> Value {
         Any::IntValue(number) => number.into(),
         // What JSON cannot say is kept as its word.
         Any::DoubleValue(number) => {
-            serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Value::Number)
+            serde_json::Number::from_f64(number).map_or_else(|| word(number).into(), Value::Number)
         }
         Any::ArrayValue(list) => list.values.into_iter().map(|item| value(Some(item), depth + 1)).collect(),
         Any::KvlistValue(map) => {
@@ -35,6 +35,15 @@ pub(crate) fn value(value_of: Option<AnyValue>, depth: usize) -> Value {
         }
         Any::BytesValue(bytes) => base64::engine::general_purpose::STANDARD.encode(bytes).into(),
         Any::StringValueStrindex(_) => Value::Null,
+    }
+}
+
+/// What protobuf's JSON calls a number that JSON has not.
+fn word(number: f64) -> &'static str {
+    match number {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
     }
 }
 

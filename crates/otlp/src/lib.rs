@@ -6,6 +6,7 @@
 //!
 //! | File | Holds |
 //! |---|---|
+//! | `json.rs` | OTLP/JSON as the protobuf message that it stands for |
 //! | `attributes.rs` | attributes as JSON, and reading them |
 //! | `span.rs` | one span: its archive, and which adapter reads it |
 //! | `logs.rs` | events that came as log records, as one more span |
@@ -17,11 +18,13 @@
 
 mod attributes;
 mod dialect;
+mod json;
 mod logs;
 mod messages;
 mod span;
 mod twice;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use agentsight_model::span::{BlockFields, TraceSpans};
@@ -32,7 +35,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
-use serde::de::DeserializeOwned;
 
 /// The services of OTLP over gRPC, as they are generated.
 pub use opentelemetry_proto::tonic::collector::{logs::v1 as logs_service, trace::v1 as trace_service};
@@ -74,16 +76,29 @@ pub struct Export {
 /// A body that is not the message that it should be.
 pub fn read(signal: Signal, body: &[u8], encoding: Encoding) -> Result<Export, Unreadable> {
     Ok(match signal {
-        Signal::Traces => of_traces(decode(body, encoding)?),
-        Signal::Logs => of_logs(decode(body, encoding)?),
+        Signal::Traces => of_traces(decode(body, encoding, &json::TRACES)?),
+        Signal::Logs => of_logs(decode(body, encoding, &json::LOGS)?),
     })
 }
 
-fn decode<T: Message + Default + DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<T, Unreadable> {
-    match encoding {
-        Encoding::Protobuf => T::decode(body).map_err(|e| Unreadable(format!("The body is no OTLP message: {e}"))),
-        Encoding::Json => serde_json::from_slice(body).map_err(|e| Unreadable(format!("JSON parse error - {e}"))),
-    }
+fn decode<T: Message + Default>(
+    body: &[u8],
+    encoding: Encoding,
+    shape: &'static json::Message,
+) -> Result<T, Unreadable> {
+    let body = match encoding {
+        Encoding::Protobuf => Cow::Borrowed(body),
+        Encoding::Json => Cow::Owned(of_json(body, shape).map_err(Unreadable)?),
+    };
+    T::decode(&*body).map_err(|e| Unreadable(format!("The body is no OTLP message: {e}")))
+}
+
+/// Half of a pair of surrogates, as a cut text ends in, is repaired like elsewhere: once there is one.
+fn of_json(body: &[u8], shape: &'static json::Message) -> Result<Vec<u8>, String> {
+    json::to_protobuf(shape, body).or_else(|problem| match agentsight_model::json::repair(body) {
+        Ok(Cow::Owned(repaired)) => json::to_protobuf(shape, &repaired),
+        _ => Err(problem),
+    })
 }
 
 /// What an export of spans holds that was decoded already.

@@ -1,7 +1,8 @@
 //! One call of a model that two instrumentations saw: a package's own, and another that watches it from outside.
 //!
 //! Each makes a span, below the other's or beside it, and both report the same tokens. The outer one counts; where only the
-//! inner one knows the tokens, it does. The other stays in the archive, and what it says is told once anyway.
+//! inner one knows the tokens, it does. The other stays in the archive, and what it says is told once anyway. Where they come in
+//! two exports, the store finds the first when it books the second.
 
 use std::collections::HashMap;
 

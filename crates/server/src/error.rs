@@ -156,7 +156,8 @@ fn stored(error: &Error) -> Response {
     }
 }
 
-fn missing_text(missing: &Missing) -> Cow<'static, str> {
+/// What was not there, in a sentence.
+pub(crate) fn missing_text(missing: &Missing) -> Cow<'static, str> {
     match missing {
         Missing::Row => "Not found.".into(),
         Missing::Conversation => "Conversation not found.".into(),

@@ -110,6 +110,7 @@ impl Store {
     /// A refusal where the agent has an action of that name.
     pub async fn create_action(&self, agent: AgentId, new: NewActionDefinition) -> Result<Action> {
         let bytes = 256 + new.description.len();
+        let new = self.redacted(bytes, new).await?;
         let write = move |tx: &Tx<'_>| {
             if named(tx, agent, &new.name)?.is_some() {
                 return Err(name_is_taken(&new.name).into());
@@ -134,6 +135,7 @@ impl Store {
         const UPDATE: &str = "update actions set name = coalesce(?3, name), display_name = coalesce(?4, display_name),
             description = coalesce(?5, description) where agent_id = ?1 and id = ?2";
         let bytes = 256 + change.description.as_deref().map_or(0, str::len);
+        let change = self.redacted(bytes, change).await?;
         let write = move |tx: &Tx<'_>| {
             let before = find(tx, agent, id)?;
             if let Some(name) = &change.name

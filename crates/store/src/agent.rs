@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use agentsight_model::agent::{DEVELOPMENT, Environment, Me, PRODUCTION, normalise_slug};
+use agentsight_model::agent::{DEVELOPMENT, Environment, Me, PRODUCTION, normalise_slug, slug_of_name};
 use agentsight_model::ids::{AgentId, EnvironmentId, KeyId};
 use agentsight_model::key::{ApiKey, KeyHash, Role};
 use agentsight_model::limits::TEXT_CHARS;
-use agentsight_model::refusal::{Refusal, texts};
+use agentsight_model::refusal::Refusal;
 use agentsight_model::time::Timestamp;
 
 use crate::Store;
@@ -255,20 +255,13 @@ impl Store {
         self.engine.write(64, write).await
     }
 
-    /// Adds an environment to an agent; its slug is the name in lower case with dashes for spaces.
+    /// Adds an environment to an agent, under the slug that [`slug_of_name`] makes of its name.
     ///
     /// # Errors
-    /// A blank name, one that is too long, or one whose slug the agent has.
+    /// A name of which no slug can be made, or one whose slug the agent has.
     pub async fn add_environment(&self, agent: AgentId, name: &str, is_production: bool) -> Result<Environment> {
         let (name, now) = (name.trim().to_owned(), self.clock().now());
-        if name.chars().count() > TEXT_CHARS {
-            return Err(
-                Refusal::field("name", format!("Ensure this field has no more than {TEXT_CHARS} characters.")).into()
-            );
-        }
-        let slug = name.split_whitespace().collect::<Vec<_>>().join("-");
-        // A slug that reads as another one could never be named.
-        let slug = normalise_slug(&slug).ok_or_else(|| Refusal::field("name", texts::NOT_BLANK))?;
+        let slug = slug_of_name(&name).map_err(|why| Refusal::field("name", why))?;
         let write = move |tx: &Tx<'_>| {
             let exists = || Refusal::field("name", format!("An environment \"{slug}\" already exists."));
             if find_environment(tx, agent, &slug)?.is_some() {

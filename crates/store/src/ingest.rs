@@ -18,7 +18,6 @@ use agentsight_model::span::{
 use agentsight_model::time::Timestamp;
 use agentsight_model::track::{Event, NewAction, NewConversation, NewEvent, Receipt, Target};
 use futures_util::future::join_all;
-use serde_json::value::RawValue;
 
 use crate::agent::{environment_for, environments};
 use crate::conversation::{self, Head, Known};
@@ -30,7 +29,7 @@ use crate::ids::Kind;
 use crate::message::BUTTONS;
 use crate::span::SPANS;
 use crate::track::{Growth, WRITE_OVERHEAD_BYTES, append_action, find_or_make, grow, insert_message};
-use crate::usage::{self, Calls, PricedRow};
+use crate::usage::{self, Calls, PricedRow, SeenCall};
 use crate::{Store, counters, metadata, search};
 
 impl Store {
@@ -47,14 +46,15 @@ impl Store {
         if !batch.problems.is_empty() {
             return Err(Refusal::Batch(Box::new(batch.refusal())).into());
         }
+        // An address may be redacted; what it is near is not.
+        let place = |block: &SpanBlock| self.shared.geo.locate(block.fields.customer_ip_address?);
+        let places: Vec<Place> = batch.blocks.iter().map(|block| place(block).unwrap_or_default()).collect();
         let batch = self.redacted(batch.blocks.iter().map(|block| payload_bytes(&block.spans)).sum(), batch).await?;
         let now = self.clock().now();
-        let writes = batch.blocks.into_iter().map(|block| {
-            let address = block.fields.customer_ip_address;
-            let place = address.and_then(|address| self.shared.geo.locate(address)).unwrap_or_default();
+        let writes = batch.blocks.into_iter().zip(places).map(|(block, place)| {
             let bytes = block_bytes(&block);
             // They are queued in the order in which they are first polled: that of the batch.
-            self.engine.write(bytes, move |tx| write_block(tx, agent, &block, &place, now))
+            self.engine.write(bytes, move |tx| write_block(tx, agent, &block, &place, false, now))
         });
         gather(join_all(writes).await)
     }
@@ -91,6 +91,7 @@ impl Store {
             let alone = if trace.trace_id.is_empty() { UNTRACED.to_owned() } else { trace.trace_id };
             let name = trace.conversation_id.or_else(|| before.clone()).unwrap_or_else(|| alone.clone());
             // Only what was put there for want of a name.
+            let continues = before.is_some();
             let adopts = before.filter(|before| *before == alone && *before != name);
             let mut fields = trace.fields;
             fields.environment =
@@ -101,7 +102,7 @@ impl Store {
                 if let Some(before) = &adopts {
                     adopt(tx, agent, before, &block.conversation_id)?;
                 }
-                write_block(tx, agent, &block, &Place::default(), now)
+                write_block(tx, agent, &block, &Place::default(), continues, now)
             })
         });
         gather(join_all(writes).await)
@@ -213,7 +214,15 @@ struct Written {
     duplicates: u64,
 }
 
-fn write_block(tx: &Tx<'_>, agent: AgentId, block: &SpanBlock, place: &Place, now: Timestamp) -> Result<Written> {
+/// Writes a block; of a trace that `continues`, an earlier export held other spans.
+fn write_block(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    block: &SpanBlock,
+    place: &Place,
+    continues: bool,
+    now: Timestamp,
+) -> Result<Written> {
     let began = block.spans.iter().filter_map(|span| span.started_at).min().unwrap_or(now);
     let (head, created) = find_or_make(tx, agent, &announced(block, began), place)?;
     if !created {
@@ -227,7 +236,7 @@ fn write_block(tx: &Tx<'_>, agent: AgentId, block: &SpanBlock, place: &Place, no
         duplicates: (block.spans.len() - spans.len()) as u64,
     };
     if !spans.is_empty() {
-        let projection = Projection { tx, agent, known: &known, created, now };
+        let projection = Projection { tx, agent, known: &known, created, continues, now };
         projection.write(&spans, &head)?;
         tx.add_to_total(agent, counters::SPANS, spans.len() as i64);
     }
@@ -384,6 +393,8 @@ struct Projection<'t, 'c> {
     known: &'t Known,
     /// The conversation is new, and nothing of it need be looked for.
     created: bool,
+    /// Calls may have been seen by another instrumentation, in an earlier export of their trace.
+    continues: bool,
     now: Timestamp,
 }
 
@@ -427,6 +438,7 @@ impl Projection<'_, '_> {
                         said.push((times.started_at, Said::Tool(run.clone(), times.clone())));
                     }
                 }
+                Tells::Llm(call) if self.is_booked(span, call, &times)? => {}
                 Tells::Llm(call) => self.count(span, call, &times, turn.flatten(), &mut calls),
                 Tells::Click(click, data) => {
                     let id = ButtonId(self.tx.next_id(Kind::Button)?);
@@ -547,8 +559,7 @@ impl Projection<'_, '_> {
             }
             let id = row.string(0)?;
             let is_shown = turns.get(&id).is_some_and(|turn| turn.complete);
-            let span: Option<NewSpan> =
-                serde_json::from_str::<&RawValue>(row.text(3)?).ok().and_then(|raw| NewSpan::read(raw).ok());
+            let span = NewSpan::stored(row.text(3)?);
             if let (true, Some(NewSpan { tells: Tells::Tool(run), duration_ms, .. })) = (is_shown, span) {
                 let times = Times { started_at: row.timestamp(1)?, ended_at: row.timestamp(2)?, duration_ms };
                 said.push((times.started_at, Said::Tool(run, times)));
@@ -568,6 +579,15 @@ impl Projection<'_, '_> {
             usage::note_turn(self.tx, self.agent, self.known.id, row, times, turn.complete, reason)?;
         }
         Ok(())
+    }
+
+    fn is_booked(&self, span: &NewSpan, call: &LlmCall, times: &Times) -> Result<bool> {
+        if !self.continues || span.turn_id.is_some() || span.ended_at.is_none() {
+            return Ok(false);
+        }
+        let (trace_id, payload) = (span.trace_id.as_str(), span.payload.as_str());
+        let seen = SeenCall { trace_id, payload, call, spread: (times.started_at, times.ended_at) };
+        usage::is_booked(self.tx, self.agent, self.known.id, &seen)
     }
 
     fn count(&self, span: &NewSpan, call: &LlmCall, times: &Times, turn: Option<&TurnState>, calls: &mut Calls) {

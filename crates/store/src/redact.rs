@@ -2,20 +2,24 @@
 //!
 //! Every door ends in a few domain writes, and each of them asks here once. Rules are the operator's: a file that is read
 //! when the store is opened. Texts are what people and programs say: contents, documents, arguments, answers, comments.
-//! What rows are found by stays as it was sent: ids, names of keys, of tools and of models, times.
+//! What rows are found by stays as it was sent: ids, names of keys, of tools and of models, slugs, tags, times.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use agentsight_model::json::JsonText;
 use agentsight_model::manage::ConversationUpdate;
+use agentsight_model::manage::action::{ActionChange, NewActionDefinition};
 use agentsight_model::manage::feedback::{FeedbackChange, FeedbackPost};
 use agentsight_model::manage::ticket::{NewTicket, TicketChange};
 use agentsight_model::span::{BlockFields, Dialogue, NewSpan, SpanBatch, Tells, TraceSpans, TurnMessage};
 use agentsight_model::time::Timestamp;
-use agentsight_model::track::{Event, NewConversation, NewEvent, NewFeedback};
+use agentsight_model::track::{Event, NewClick, NewConversation, NewEvent, NewFeedback};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use regex::{NoExpand, Regex};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -27,8 +31,10 @@ use crate::error::{Error, Result};
 const MOST_RULES: usize = 100;
 /// Bytes of such a file at most.
 const MOST_BYTES: u64 = 1024 * 1024;
-/// JSON within a text of JSON that is looked into; what is deeper is read as text.
+/// JSON or base64 within a text of JSON that is looked into; what is deeper is read as text.
 const MOST_NESTED: usize = 4;
+/// Characters of base64 that is looked into at least.
+const LEAST_BASE64: usize = 8;
 /// Texts of a write that are gone through where they are; more of them on a thread for long work.
 const REDACT_NOW_BYTES: usize = 128 * 1024;
 
@@ -279,8 +285,8 @@ fn is_luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Keys of a span by which it is found or told, at its top.
-const NAMES_OF_A_SPAN: &[&str] = &["kind", "name", "status"];
+/// Keys of a span with words by which it is found and told, at its top.
+const NAMES_OF_A_SPAN: &[&str] = &["kind", "status"];
 /// Attributes that name tools and models.
 const NAMES: &[&str] = &[
     "agentsight.tool.name",
@@ -307,7 +313,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Every string in a document but its keys.
+    /// Every string and whole number in a document but its keys.
     fn document(&self, document: &mut JsonText) {
         self.document_but(document, &[]);
     }
@@ -327,6 +333,12 @@ impl Rules<'_> {
                 return self.changed_within(text, &[], nested + 1);
             }
         }
+        // As attributes of bytes are kept.
+        if nested < MOST_NESTED
+            && let Some(without) = of_base64(text).and_then(|text| self.changed(&text, nested + 1))
+        {
+            return Some(STANDARD.encode(without));
+        }
         let mut changed: Option<String> = None;
         for rule in self.0 {
             if let Some(without) = rule.without(changed.as_deref().unwrap_or(text)) {
@@ -337,8 +349,8 @@ impl Rules<'_> {
         changed.filter(|_| text.parse::<Timestamp>().is_err())
     }
 
-    /// Goes through the text of a JSON document and rewrites the strings in which something was found: all else stays
-    /// byte for byte.
+    /// Goes through the text of a JSON document and rewrites the strings in which something was found, and whole numbers as
+    /// strings: all else stays byte for byte.
     fn changed_within(&self, text: &str, but: &[&str], nested: usize) -> Option<String> {
         let bytes = text.as_bytes();
         let mut changed: Option<String> = None;
@@ -358,17 +370,19 @@ impl Rules<'_> {
                 }
                 b',' => is_key = open.last() == Some(&true),
                 b':' => is_key = false,
-                b'"' => {
-                    let end = end_of_string(bytes, at);
-                    let string = text.get(at..end).unwrap_or_default();
+                b'"' | b'-' | b'0'..=b'9' => {
+                    let is_string = *byte == b'"';
+                    let end = if is_string { end_of_string(bytes, at) } else { end_of_number(bytes, at) };
+                    let written = text.get(at..end).unwrap_or_default();
                     if is_key {
-                        key = string.trim_matches('"');
+                        key = written.trim_matches('"');
                     } else if !(is_reference(key) || open.len() == 1 && but.contains(&key)) {
-                        let found = decoded(string).and_then(|value| self.changed(&value, nested));
-                        if let Some(written) = found.and_then(|value| serde_json::to_string(&value).ok()) {
+                        let value = if is_string { decoded(written) } else { whole(written).map(Cow::Borrowed) };
+                        let found = value.and_then(|value| self.changed(&value, nested));
+                        if let Some(found) = found.and_then(|value| serde_json::to_string(&value).ok()) {
                             let out = changed.get_or_insert_with(|| String::with_capacity(text.len()));
                             out.push_str(text.get(kept..at).unwrap_or_default());
-                            out.push_str(&written);
+                            out.push_str(&found);
                             kept = end;
                         }
                     }
@@ -392,6 +406,28 @@ fn decoded(string: &str) -> Option<Cow<'_, str>> {
         return serde_json::from_str(string).ok().map(Cow::Owned);
     }
     string.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
+}
+
+/// The text that base64 stands for; `None` for what is no base64 of a text.
+fn of_base64(text: &str) -> Option<String> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let may_be = text.len() >= LEAST_BASE64 && text.len().is_multiple_of(4) && text.bytes().all(is_letter);
+    let bytes = if may_be { STANDARD.decode(text).ok()? } else { return None };
+    String::from_utf8(bytes).ok()
+}
+
+/// The digits of a number that is whole (`7`, `7.0`); the digits of others are none of anything.
+fn whole(number: &str) -> Option<&str> {
+    let (digits, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_whole = fraction.bytes().all(|digit| digit == b'0') && !digits.contains(['e', 'E']);
+    is_whole.then_some(digits)
+}
+
+/// The position after the number that begins at `at`.
+fn end_of_number(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let length = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+    at + length.unwrap_or(rest.len())
 }
 
 /// The position after the quote that ends the string which begins at `at`.
@@ -441,9 +477,18 @@ impl<T: HoldsTexts> HoldsTexts for Vec<T> {
     }
 }
 
+/// An address in which something is found is not kept: what would stand instead is none.
+impl HoldsTexts for Option<IpAddr> {
+    fn redact(&mut self, rules: &Rules<'_>) {
+        *self = self.filter(|address| rules.changed(&address.to_string(), MOST_NESTED).is_none());
+    }
+}
+
 impl HoldsTexts for NewConversation {
     fn redact(&mut self, rules: &Rules<'_>) {
-        self.name.redact(rules);
+        let texts = [&mut self.name, &mut self.device, &mut self.source, &mut self.language];
+        texts.into_iter().for_each(|text| text.redact(rules));
+        self.customer_ip_address.redact(rules);
         self.metadata.redact(rules);
     }
 }
@@ -451,7 +496,23 @@ impl HoldsTexts for NewConversation {
 impl HoldsTexts for ConversationUpdate {
     fn redact(&mut self, rules: &Rules<'_>) {
         self.name.redact(rules);
+        self.device.redact(rules);
+        self.language.redact(rules);
         self.metadata.redact(rules);
+    }
+}
+
+impl HoldsTexts for NewActionDefinition {
+    fn redact(&mut self, rules: &Rules<'_>) {
+        self.display_name.redact(rules);
+        self.description.redact(rules);
+    }
+}
+
+impl HoldsTexts for ActionChange {
+    fn redact(&mut self, rules: &Rules<'_>) {
+        self.display_name.redact(rules);
+        self.description.redact(rules);
     }
 }
 
@@ -465,12 +526,17 @@ impl HoldsTexts for NewEvent {
                 action.response.redact(rules);
                 action.error_message.redact(rules);
             }
-            Event::Click(click) => {
-                click.label.redact(rules);
-                click.value.redact(rules);
-            }
+            Event::Click(click) => click.redact(rules),
             Event::Files { .. } => {}
         }
+    }
+}
+
+impl HoldsTexts for NewClick {
+    fn redact(&mut self, rules: &Rules<'_>) {
+        self.button_event.redact(rules);
+        self.label.redact(rules);
+        self.value.redact(rules);
     }
 }
 
@@ -492,7 +558,9 @@ impl HoldsTexts for TraceSpans {
 
 impl HoldsTexts for BlockFields {
     fn redact(&mut self, rules: &Rules<'_>) {
-        self.name.redact(rules);
+        let texts = [&mut self.name, &mut self.device, &mut self.source, &mut self.language];
+        texts.into_iter().for_each(|text| text.redact(rules));
+        self.customer_ip_address.redact(rules);
         self.metadata.redact(rules);
     }
 }
@@ -500,19 +568,26 @@ impl HoldsTexts for BlockFields {
 impl HoldsTexts for NewSpan {
     fn redact(&mut self, rules: &Rules<'_>) {
         match &mut self.tells {
-            Tells::Turn(turn) => turn.messages.redact(rules),
+            Tells::Turn(turn) => {
+                turn.incomplete_reason.redact(rules);
+                turn.messages.redact(rules);
+            }
             Tells::Tool(run) => {
+                // A tool that has no name of its own bears that of its span.
+                if run.name == self.name {
+                    run.name.redact(rules);
+                }
                 run.arguments.redact(rules);
                 run.response.redact(rules);
                 run.error.redact(rules);
             }
             Tells::Click(click, data) => {
-                click.label.redact(rules);
-                click.value.redact(rules);
+                click.redact(rules);
                 data.redact(rules);
             }
             Tells::Llm(_) | Tells::Visit | Tells::Nothing => {}
         }
+        self.name.redact(rules);
         if let Some(Dialogue { heard, said }) = &mut self.dialogue {
             heard.redact(rules);
             said.redact(rules);
@@ -545,6 +620,8 @@ impl HoldsTexts for FeedbackPost {
             }
             Self::Message(vote) => {
                 vote.comment.redact(rules);
+                vote.topic.redact(rules);
+                vote.reason.redact(rules);
                 vote.metadata.redact(rules);
             }
         }
@@ -554,6 +631,8 @@ impl HoldsTexts for FeedbackPost {
 impl HoldsTexts for FeedbackChange {
     fn redact(&mut self, rules: &Rules<'_>) {
         self.comment.redact(rules);
+        self.topic.redact(rules);
+        self.reason.redact(rules);
     }
 }
 
@@ -648,7 +727,16 @@ mod tests {
                 r#"{"at": "2026-03-02T09:15:00.123456Z", "start_time_unix_nano": "4111111111111111"}"#,
                 r#"{"at": "2026-03-02T09:15:00.123456Z", "start_time_unix_nano": "4111111111111111"}"#,
             ),
-            (r#"{"n": 4111111111111111, "kept": "\"\\"}"#, r#"{"n": 4111111111111111, "kept": "\"\\"}"#),
+            (
+                r#"{"n": 4111111111111111, "of": [4111111111111111.0,-4111111111111111], "kept": "\"\\"}"#,
+                r#"{"n": "[credit_card]", "of": ["[credit_card]","-[credit_card]"], "kept": "\"\\"}"#,
+            ),
+            (
+                r#"{"score": 0.4111111111111111, "e": 4111111111111111e1, "id": 4111111111111111, "no": [true, null, 7]}"#,
+                r#"{"score": 0.4111111111111111, "e": 4111111111111111e1, "id": 4111111111111111, "no": [true, null, 7]}"#,
+            ),
+            // Bytes of a text, and of anything else.
+            (r#"{"a": "SSBhbSBhQGIuZXhhbXBsZQ==", "b": "+/8="}"#, r#"{"a": "SSBhbSBbZW1haWxd", "b": "+/8="}"#),
             (
                 r#"{"arguments": "{\"to\": \"a@b.example\", \"id\": \"a@b.example\"}"}"#,
                 r#"{"arguments": "{\"to\": \"[email]\", \"id\": \"a@b.example\"}"}"#,

@@ -8,10 +8,10 @@ use agentsight_model::currency::{self, EuroRates};
 use agentsight_model::filter::not_available;
 use agentsight_model::ids::{AgentId, ConversationId, UsageId};
 use agentsight_model::json::JsonText;
-use agentsight_model::limits::TEXT_CHARS;
+use agentsight_model::limits::{CALL_COST, TEXT_CHARS};
 use agentsight_model::price::Book;
 use agentsight_model::refusal::Refusal;
-use agentsight_model::span::LlmCall;
+use agentsight_model::span::{LlmCall, instrumentation};
 use agentsight_model::time::Timestamp;
 use agentsight_model::usage::{
     AllCounts, GroupBy, GroupKey, ModelUsage, PostedCounters, TokenCounts, Usage, UsageFilter, UsageGroup, UsageSummary,
@@ -132,6 +132,27 @@ struct UsageRow {
 }
 
 impl UsageRow {
+    /// One call. `spread` is the time of its turn where that is known (`is_settled`), else its own; `incomplete` holds the
+    /// reason of a turn that was not completed.
+    fn of(
+        call: &LlmCall,
+        (started_at, ended_at): (Timestamp, Timestamp),
+        is_settled: bool,
+        incomplete: Option<Option<String>>,
+    ) -> Self {
+        Self {
+            counts: call.counts,
+            reported_cost: call.reported_cost,
+            calls: 1,
+            unreported_calls: i64::from(!call.is_reported),
+            incomplete: incomplete.is_some(),
+            incomplete_reason: incomplete.flatten(),
+            started_at,
+            ended_at,
+            is_settled,
+        }
+    }
+
     /// Adds calls of the same turn and model.
     fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
@@ -150,13 +171,13 @@ impl UsageRow {
     }
 
     /// Where the cost comes from, and what it is: ours where the book has a rate of the model at that time, else the
-    /// sender's, else none, which is not 0 but unknown.
+    /// sender's, else none, which is not 0 but unknown. It is at most what so many calls may cost.
     fn cost(&self, model: Option<&str>, book: &Book) -> (&'static str, i64) {
         // What was never reported is not free.
         let is_silent = self.counts.total_tokens == 0 && self.unreported_calls >= self.calls;
         let model = model.filter(|model| !model.is_empty() && !is_silent);
         match model.and_then(|model| book.cost(model, &self.counts, self.started_at)) {
-            Some(cost) => ("backend", cost),
+            Some(cost) => ("backend", cost.min(CALL_COST.saturating_mul(self.calls))),
             None if self.reported_cost > 0 => ("reported", self.reported_cost),
             None => ("unpriced", 0),
         }
@@ -255,8 +276,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Adds a call. `spread` is the time of its turn where that is known (`is_settled`), else its own; `incomplete`
-    /// holds the reason of a turn that was not completed.
+    /// Adds a call, of a turn or outside one.
     pub(crate) fn add(
         &mut self,
         turn: Option<&str>,
@@ -265,23 +285,68 @@ impl Calls {
         is_settled: bool,
         incomplete: Option<Option<String>>,
     ) {
-        let row = UsageRow {
-            counts: call.counts,
-            reported_cost: call.reported_cost,
-            calls: 1,
-            unreported_calls: i64::from(!call.is_reported),
-            incomplete: incomplete.is_some(),
-            incomplete_reason: incomplete.flatten(),
-            started_at: spread.0,
-            ended_at: spread.1,
-            is_settled,
-        };
+        let row = UsageRow::of(call, spread, is_settled, incomplete);
         let Some(turn) = turn else { return self.alone.push((call.model.clone(), row)) };
         match self.in_turns.entry((turn.to_owned(), call.model.clone().unwrap_or_default())) {
             Entry::Vacant(entry) => drop(entry.insert(row)),
             Entry::Occupied(mut entry) => entry.get_mut().add(&row),
         }
     }
+}
+
+/// A call outside of turns, as the span that tells it.
+pub(crate) struct SeenCall<'s> {
+    pub(crate) trace_id: &'s str,
+    pub(crate) payload: &'s str,
+    pub(crate) call: &'s LlmCall,
+    pub(crate) spread: (Timestamp, Timestamp),
+}
+
+/// Whether a call was booked already, because another instrumentation saw it in an earlier export. The one that counts is the
+/// outer of both, or the one that knows the tokens where the other does not (`otlp/src/twice.rs`, for those of one export):
+/// where that is this one, it takes the other's place.
+pub(crate) fn is_booked(
+    tx: &Tx<'_>,
+    agent: AgentId,
+    conversation: ConversationId,
+    seen: &SeenCall<'_>,
+) -> Result<bool> {
+    const AT_ONCE: &str = concat!(
+        "select ",
+        priced!(),
+        " from token_usage where agent_id = ?1 and conversation = ?2 and turn_id is null and started_at <= ?3 and ended_at >= ?4"
+    );
+    const SPANS: &str = "select payload from spans
+        where agent_id = ?1 and trace_id = ?2 and conversation = ?3 and started_at = ?4 and ended_at = ?5";
+    const REPLACE: &str = "delete from token_usage where agent_id = ?1 and conversation = ?2 and id = ?3";
+    let SeenCall { trace_id, payload, call, spread: (started_at, ended_at) } = *seen;
+    let scope = instrumentation(payload);
+    let rows = tx.all(AT_ONCE, params![agent, conversation, ended_at, started_at], PricedRow::read)?;
+    for PricedRow { id, row, model, .. } in rows {
+        let is_within = started_at >= row.started_at && ended_at <= row.ended_at;
+        let is_around = started_at <= row.started_at && ended_at >= row.ended_at;
+        let models = (model.as_deref().filter(|model| !model.is_empty()), call.model.as_deref());
+        if !(is_within || is_around) || matches!(models, (Some(one), Some(other)) if one != other) {
+            continue;
+        }
+        let times = params![agent, trace_id, conversation, row.started_at, row.ended_at];
+        let scopes = tx.all(SPANS, times, |span| Ok(instrumentation(span.text(0)?)))?;
+        if scopes.iter().all(|other| *other == scope) {
+            continue;
+        }
+        let counts = match (call.is_reported, row.unreported_calls == 0) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => !is_within,
+        };
+        if counts {
+            tx.execute(REPLACE, params![agent, conversation, id])?;
+            let row = UsageRow::of(call, seen.spread, false, None);
+            row.insert(tx, agent, conversation, None, Some(call.model.as_deref().unwrap_or_default()))?;
+        }
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Books calls; answers how many rows were made.

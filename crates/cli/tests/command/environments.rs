@@ -71,6 +71,10 @@ fn what_cannot_be_made_is_said_in_a_sentence() {
     folder.key();
 
     for (line, says) in [
+        (
+            "create --agent bot !!!",
+            "agentsight: name: Give at least one letter or digit, of which its slug can be made\n",
+        ),
         ("create --agent bot prod", "agentsight: name: An environment \"production\" already exists\n"),
         (
             "create --agent bto staging",

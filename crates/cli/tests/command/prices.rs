@@ -78,11 +78,15 @@ fn prices_are_listed_set_and_removed() {
 fn what_is_no_price_is_named() {
     let folder = Folder::new();
     for (line, code, said) in [
-        ("prices set m", 1, "agentsight: price: Give at least one price\n"),
+        (
+            "prices set m",
+            1,
+            "agentsight: price: Give at least one of prompt, completion, embedding, cache_read and cache_write\n",
+        ),
         ("prices set a*b --prompt 1", 1, "agentsight: model: An asterisk may only stand at the end\n"),
-        ("prices set m --prompt -1", 2, "error"),
+        ("prices set m --prompt -1", 2, "'--prompt <USD>': Not a number of US dollars, such as 2.5 or 2.5e-06."),
         ("prices set m --prompt 0.00000001", 2, "More than 7 decimals"),
-        ("prices set m --prompt 1 --from yesterday", 2, "a date or time such as 2026-03-01"),
+        ("prices set m --prompt 1 --from yesterday", 2, "'--from <DATE>': Not a date or time, such as 2026-03-01"),
         ("prices import missing.json", 1, "agentsight: missing.json: No such file"),
         ("prices list --at 2026-03-01", 2, "--model"),
     ] {

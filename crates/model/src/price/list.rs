@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{NewPrice, PerToken, Price, Rate, model_key};
+use crate::body::Body;
 use crate::limits::PRICE_LIST_ENTRIES;
 use crate::refusal::{FieldErrors, Refusal};
 use crate::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct PriceList {
 const SAMPLE: &str = "sample_spec";
 /// Names that stand for each other and are followed at most.
 const MOST_ALIASES: usize = 8;
+/// Which of two prices counts is not for us to say.
+const TWICE: &str = "Given twice, with different prices.";
 /// Kinds of models whose calls are counted in tokens.
 const MODES: [&str; 4] = ["chat", "completion", "responses", "embedding"];
 
@@ -59,25 +62,40 @@ impl PriceList {
     /// digit by digit, as numbers or texts, and rounded to 1e-13 dollars.
     ///
     /// # Errors
-    /// `file` for what is no such list or has too many entries; an entry's field by `model.field`. Nothing is taken then.
+    /// `file` for what is no such list, has nothing in it or too many entries; a model that is priced twice; an entry's field
+    /// by `model.field`. Nothing is taken then.
     pub fn read(text: &str, valid_from: Timestamp) -> Result<Self, Refusal> {
-        let entries: BTreeMap<String, &RawValue> = serde_json::from_str(text)
+        let body = Body::parse(text.trim_start_matches('\u{feff}').as_bytes())
             .map_err(|error| Refusal::field("file", format!("Not a JSON object by model: {error}.")))?;
+        let mut errors = FieldErrors::default();
+        let mut entries: BTreeMap<&str, &RawValue> = BTreeMap::new();
+        for (model, raw) in body.members() {
+            if entries.insert(model, raw).is_some_and(|other| other.get() != raw.get()) {
+                errors.add(model.to_owned(), TWICE);
+            }
+        }
+        if entries.is_empty() {
+            return Err(Refusal::field("file", "There are no entries in it."));
+        }
         if entries.len() > PRICE_LIST_ENTRIES {
             return Err(Refusal::field("file", format!("More than {PRICE_LIST_ENTRIES} entries.")));
         }
-        let mut errors = FieldErrors::default();
         let mut prices: BTreeMap<String, Rate> = BTreeMap::new();
         let (mut without_price, mut other_kinds) = (0, 0);
-        for (model, raw) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
+        for (model, raw) in entries.iter().filter(|(model, _)| **model != SAMPLE) {
             let Ok(entry) = serde_json::from_str::<Entry<'_>>(raw.get()) else {
-                errors.add(model.clone(), "Not an object.");
+                errors.add((*model).to_owned(), "Not an object.");
                 continue;
             };
             let priced = rate(model, &meant(&entries, entry), &mut errors);
             match (model_key(model), priced) {
-                (Ok(key), Priced::At(rate)) => drop(prices.insert(key, rate)),
-                (Err(why), Priced::At(_)) => errors.add(model.clone(), why),
+                // The book knows no case.
+                (Ok(key), Priced::At(rate)) => {
+                    if prices.insert(key, rate).is_some_and(|other| other != rate) {
+                        errors.add((*model).to_owned(), TWICE);
+                    }
+                }
+                (Err(why), Priced::At(_)) => errors.add((*model).to_owned(), why),
                 (_, Priced::Nothing) => without_price += 1,
                 (_, Priced::OtherKind) => other_kinds += 1,
             }
@@ -112,10 +130,10 @@ impl PriceList {
 }
 
 /// The entry that one is another name of; itself where it is none, or where there is none of that name.
-fn meant<'t>(entries: &BTreeMap<String, &'t RawValue>, mut entry: Entry<'t>) -> Entry<'t> {
+fn meant<'t>(entries: &BTreeMap<&str, &'t RawValue>, mut entry: Entry<'t>) -> Entry<'t> {
     let other = |entry: &Entry<'t>| {
         let name: String = serde_json::from_str(entry.alias_of?.get()).ok()?;
-        serde_json::from_str(entries.get(&name)?.get()).ok()
+        serde_json::from_str(entries.get(name.as_str())?.get()).ok()
     };
     for _ in 0..MOST_ALIASES {
         match other(&entry) {
@@ -212,6 +230,15 @@ mod tests {
         };
 
         assert!(refused("[]").starts_with(r#"{"file":["Not a JSON object by model: "#));
+        for empty in ["", "{}", "\u{feff}"] {
+            assert_eq!(refused(empty), r#"{"file":["There are no entries in it."]}"#);
+        }
+        for twice in ["m", "M"] {
+            let price = |model: &str, price: u8| format!(r#""{model}": {{"input_cost_per_token": {price}e-6}}"#);
+            let list = |second: u8| format!("{{{}, {}}}", price("m", 1), price(twice, second));
+            assert_eq!(refused(&list(2)), r#"{"m":["Given twice, with different prices."]}"#);
+            assert_eq!(PriceList::read(&list(1), ALWAYS).unwrap().prices.len(), 1);
+        }
         assert_eq!(
             refused(
                 r#"{"ok": {"input_cost_per_token": 1e-6}, "m": 1, "n": {"input_cost_per_token": -1}, "a*b": {"input_cost_per_token": 1}}"#

@@ -7,7 +7,9 @@ mod traceloop;
 mod vercel;
 
 use agentsight_model::json::JsonText;
+use agentsight_model::limits::TEXT_CHARS;
 use agentsight_model::span::{BlockFields, Dialogue, LlmCall, Tells, ToolRun};
+use agentsight_model::track::Receipt;
 use agentsight_model::usage::TokenCounts;
 use serde_json::{Map, Value};
 
@@ -79,7 +81,7 @@ impl Seen<'_> {
         // The status often says the same with a stack trace behind it.
         let error = self.exception().or_else(|| self.error.map(str::to_owned));
         Tells::Tool(ToolRun {
-            name: name.chars().take(agentsight_model::limits::TEXT_CHARS).collect(),
+            name: fitting(name),
             arguments: arguments.map(arguments_of).unwrap_or_default(),
             response: response.map(answer).unwrap_or_default(),
             error: if self.is_error { error.unwrap_or_else(|| "error".to_owned()) } else { String::new() },
@@ -193,12 +195,11 @@ pub(crate) fn conversation(attributes: Attributes<'_>) -> Option<String> {
         let keys = ["conversation_id", "session_id", "thread_id"];
         keys.iter().find_map(|key| metadata.get(*key)?.as_str()).filter(|text| !text.is_empty()).map(str::to_owned)
     });
-    named.map(|name| name.chars().take(agentsight_model::limits::TEXT_CHARS).collect())
+    named.map(fitting)
 }
 
 /// What a span says of its conversation beside its name.
 pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> BlockFields {
-    let fit = |text: String| text.chars().take(agentsight_model::limits::TEXT_CHARS).collect();
     let customer_id = attributes.first(&[
         "agentsight.conversation.customer_id",
         "user.id",
@@ -210,7 +211,21 @@ pub(crate) fn fields(attributes: Attributes<'_>, resource: Attributes<'_>) -> Bl
     let environment = attributes
         .first(&["agentsight.conversation.environment", "langfuse.environment"])
         .or_else(|| resource.first(&["deployment.environment.name", "deployment.environment"]));
-    BlockFields { customer_id: customer_id.map(fit), environment: environment.map(fit), ..BlockFields::default() }
+    BlockFields {
+        customer_id: customer_id.map(fitting),
+        environment: environment.map(fitting),
+        ..BlockFields::default()
+    }
+}
+
+/// A name that may be kept. One that is too long ends in a hash of the whole, so that two that begin alike stay two, and
+/// the same is the same each time.
+fn fitting(name: String) -> String {
+    if name.chars().count() <= TEXT_CHARS {
+        return name;
+    }
+    let end = format!("~{:016x}", Receipt::of([name.as_bytes()]).0);
+    name.chars().take(TEXT_CHARS - end.len()).chain(end.chars()).collect()
 }
 
 #[cfg(test)]
@@ -218,6 +233,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn names_that_are_too_long_stay_distinct_and_the_same_each_time() {
+        let long = |end: &str| fitting(format!("{}{end}", "\u{e9}".repeat(TEXT_CHARS)));
+        assert_eq!(fitting("\u{e9}".repeat(TEXT_CHARS)), "\u{e9}".repeat(TEXT_CHARS));
+        assert_eq!((long("a").chars().count(), long("a")), (TEXT_CHARS, long("a")));
+        assert_ne!(long("a"), long("b"));
+        // Its conversation is found by it, also after an upgrade.
+        assert!(long("a").ends_with("\u{e9}~fca798723d5f52a4"), "{}", long("a"));
+    }
 
     #[test]
     fn arguments_are_what_the_tool_was_given_whoever_wraps_them() {

@@ -7,18 +7,21 @@ use agentsight_otlp::logs_service::{ExportLogsServiceRequest, ExportLogsServiceR
 use agentsight_otlp::trace_service::trace_service_server::{self as trace_server, TraceService, TraceServiceServer};
 use agentsight_otlp::trace_service::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use agentsight_otlp::{Encoding, Export, Signal, Unreadable};
+use agentsight_store::Error;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::Response;
+use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
 use crate::App;
 use crate::auth::Writer;
 use crate::docs::{BadRequest, schemas};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, missing_text};
 use crate::request_id;
 use crate::tracking::spans::{apart, busy_is_throttled, room, spans_body};
 
@@ -84,6 +87,17 @@ pub(crate) fn grpc(app: App) -> Router<App> {
     Router::new()
         .route_service(&format!("/{}/{{method}}", trace_server::SERVICE_NAME), traces)
         .route_service(&format!("/{}/{{method}}", logs_server::SERVICE_NAME), logs)
+        .layer(map_response(async |response: Response| final_code(response)))
+}
+
+/// What is too large is "out of range" to the service, after which exporters come again.
+fn final_code(mut response: Response) -> Response {
+    const STATUS: &str = "grpc-status";
+    let is = |code: Code| HeaderValue::from(code as i32);
+    if response.headers().get(STATUS) == Some(&is(Code::OutOfRange)) {
+        response.headers_mut().insert(STATUS, is(Code::InvalidArgument));
+    }
+    response
 }
 
 struct Grpc(App);
@@ -130,15 +144,20 @@ impl LogsService for Grpc {
     }
 }
 
-/// What a failure is called over gRPC. Exporters come again after "unavailable", and after nothing else.
+/// What a failure is called over gRPC, in the words that it has over HTTP. Exporters come again after "unavailable" and what else
+/// may pass (OTLP specification, "Failures"), some also after "resource exhausted"; none of it may stand for what will not pass.
 fn status(error: &ApiError) -> tonic::Status {
     match error {
         ApiError::Unauthorized(text) => tonic::Status::unauthenticated(*text),
         ApiError::Forbidden(text) => tonic::Status::permission_denied(*text),
+        ApiError::NotFound => tonic::Status::not_found("Not found."),
         ApiError::Throttled { .. } | ApiError::Slow => {
             tonic::Status::unavailable("The server is busy, try again later.")
         }
-        ApiError::Refused(refusal) => tonic::Status::invalid_argument(format!("{refusal:?}")),
+        ApiError::TooLarge(text) => tonic::Status::invalid_argument(text),
+        ApiError::Unsupported(text) => tonic::Status::invalid_argument(*text),
+        ApiError::Refused(refusal) => tonic::Status::invalid_argument(refusal.to_string()),
+        ApiError::Store(Error::NotFound(missing)) => tonic::Status::not_found(missing_text(missing)),
         ApiError::Store(error) if error.may_pass() => {
             tracing::warn!(id = request_id::current(), %error, "an export failed");
             tonic::Status::unavailable("The store is not available, try again later.")
@@ -146,6 +165,36 @@ fn status(error: &ApiError) -> tonic::Status {
         other => {
             tracing::error!(id = request_id::current(), error = ?other, "an export failed");
             tonic::Status::internal("The server failed to do this; its log says why.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentsight_model::refusal::Refusal;
+    use agentsight_store::Missing;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_exporter_comes_again_after_what_may_pass_and_is_told_the_rest_in_words() {
+        for (error, code, text) in [
+            (ApiError::Throttled { seconds: 1 }, Code::Unavailable, "The server is busy, try again later."),
+            (
+                Error::Busy { retry_after: Duration::from_secs(1) }.into(),
+                Code::Unavailable,
+                "The store is not available, try again later.",
+            ),
+            (ApiError::TooLarge("At most 3 bytes.".to_owned()), Code::InvalidArgument, "At most 3 bytes."),
+            (ApiError::Unsupported("No."), Code::InvalidArgument, "No."),
+            (Refusal::field("name", "Too long.").into(), Code::InvalidArgument, "name: Too long"),
+            (Error::NotFound(Missing::Conversation).into(), Code::NotFound, "Conversation not found."),
+            (ApiError::NotFound, Code::NotFound, "Not found."),
+            (Error::Full.into(), Code::Internal, "The server failed to do this; its log says why."),
+        ] {
+            let status = status(&error);
+            assert_eq!((status.code(), status.message()), (code, text), "{error:?}");
         }
     }
 }

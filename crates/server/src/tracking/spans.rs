@@ -10,6 +10,7 @@ use agentsight_model::span::{BatchStored, SpanBatch};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
 use tokio::sync::SemaphorePermit;
 
 use crate::App;
@@ -98,8 +99,19 @@ pub(crate) async fn spans_body(app: &App, request: Request) -> Result<(Bytes, Se
     if !is_packed {
         return Ok((bytes, taken));
     }
-    let unpacked = apart(length, move || unpack(&bytes, length)).await?;
-    Ok((unpacked, taken))
+    let packed = bytes.clone();
+    if let Some(unpacked) = apart(length, move || unpack(&packed, length)).await? {
+        return Ok((unpacked, taken));
+    }
+    // Of several members the last says nothing of the others: all are measured before there is room for them.
+    let packed = bytes.clone();
+    let whole = apart(SPANS_BODY_BYTES, move || measure(&packed)).await?;
+    if whole > SPANS_BODY_BYTES {
+        return Err(ApiError::TooLarge(too_large(SPANS_BODY_BYTES)));
+    }
+    taken.merge(room(app, whole.saturating_sub(length.max(declared)))?);
+    let unpacked = apart(whole, move || unpack(&bytes, whole)).await?;
+    unpacked.map(|unpacked| (unpacked, taken)).ok_or(ApiError::Failed)
 }
 
 /// Room for a body of that length.
@@ -118,21 +130,24 @@ fn broken(why: &str) -> ApiError {
     Refusal::Detail(format!("The body is no valid gzip: {why}").into()).into()
 }
 
-/// What the last four bytes of a gzip stream say of its length.
+/// What the last four bytes of a gzip stream say of its length: that of its last member, and most have one.
 fn unpacked_length(packed: &[u8]) -> usize {
     packed.last_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length) as usize)
 }
 
-/// Unpacks one gzip stream of exactly that length: what says less than it holds is a bomb, or broken.
-fn unpack(packed: &[u8], length: usize) -> Result<Bytes> {
-    let mut decoder = flate2::bufread::GzDecoder::new(packed);
+/// Unpacks what has exactly that length; `None` where it has another. It is never unpacked further.
+fn unpack(packed: &[u8], length: usize) -> Result<Option<Bytes>> {
     let mut unpacked = Vec::with_capacity(length);
-    let most = length as u64 + 1;
-    (&mut decoder).take(most).read_to_end(&mut unpacked).map_err(|e| broken(&format!("{e}.")))?;
-    if unpacked.len() != length || !decoder.into_inner().is_empty() {
-        return Err(broken("it has another length than it says."));
-    }
-    Ok(unpacked.into())
+    let read = MultiGzDecoder::new(packed).take(length as u64 + 1).read_to_end(&mut unpacked);
+    read.map_err(|e| broken(&format!("{e}.")))?;
+    Ok((unpacked.len() == length).then(|| unpacked.into()))
+}
+
+/// The length of all members, of which nothing is kept; what is past the limit is not read.
+fn measure(packed: &[u8]) -> Result<usize> {
+    let mut within = MultiGzDecoder::new(packed).take(SPANS_BODY_BYTES as u64 + 1);
+    let length = std::io::copy(&mut within, &mut std::io::sink()).map_err(|e| broken(&format!("{e}.")))?;
+    Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -150,18 +165,32 @@ mod tests {
     #[test]
     fn a_body_is_unpacked_and_never_further_than_it_says() {
         let honest = packed(b"{}");
-        assert_eq!(unpack(&honest, unpacked_length(&honest)).unwrap(), "{}");
+        assert_eq!(unpack(&honest, unpacked_length(&honest)).unwrap().unwrap(), "{}");
 
         let mut liar = packed(&vec![b' '; 1 << 20]);
         let end = liar.len() - 4;
         liar[end..].copy_from_slice(&2_u32.to_le_bytes());
-        assert!(matches!(unpack(&liar, unpacked_length(&liar)), Err(ApiError::Refused(Refusal::Detail(_)))));
+        assert_eq!(unpack(&liar, unpacked_length(&liar)).unwrap(), None);
+        assert!(matches!(measure(&liar), Err(ApiError::Refused(Refusal::Detail(_)))));
 
         let mut broken = packed(b"{}");
         broken[12] ^= 0xff;
-        assert!(unpack(&broken, unpacked_length(&broken)).is_err());
-        assert!(unpack(b"{}", unpacked_length(b"{}")).is_err());
-        let two = [packed(b"{}"), packed(b"{}")].concat();
-        assert!(unpack(&two, unpacked_length(&two)).is_err());
+        for no_gzip in [broken.as_slice(), b"{}"] {
+            assert!(!matches!(unpack(no_gzip, unpacked_length(no_gzip)), Ok(Some(_))));
+            assert!(matches!(measure(no_gzip), Err(ApiError::Refused(Refusal::Detail(_)))));
+        }
+    }
+
+    #[test]
+    fn several_members_are_one_body() {
+        for parts in [["{\"conversations\"", ": []}", ""], ["", "", "{}"], ["{}", "{}", "{}"]] {
+            let members = parts.map(|part| packed(part.as_bytes())).concat();
+            let length = measure(&members).unwrap();
+            assert_eq!(unpack(&members, length).unwrap().unwrap(), parts.concat());
+        }
+        let bomb = [packed(&vec![b' '; SPANS_BODY_BYTES]), packed(b"{}")].concat();
+        assert_eq!(measure(&bomb).unwrap(), SPANS_BODY_BYTES + 1);
+        let trailing = [packed(b"{}"), b"{}".to_vec()].concat();
+        assert!(measure(&trailing).is_err());
     }
 }

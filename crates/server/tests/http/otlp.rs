@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Bot, TestApp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::app::{Bot, TestApp, within};
 
 const SECOND: u64 = 1_000_000_000;
 /// 2026-03-02T09:15:00Z
@@ -361,7 +363,16 @@ async fn what_is_no_export_is_refused_in_its_own_form() {
         (no_json.status, no_json.json()["message"].as_str().unwrap().starts_with("JSON parse error - ")),
         (400, true)
     );
-    assert_eq!(send("application/json", b"{\"resourceSpans\": 7}").await.status, 400);
+    let mut late = span("f1", 2, "x", 0, json!({ "session.id": "refused" }));
+    late["startTimeUnixNano"] = json!("soon");
+    let refused =
+        bot.post("/v1/traces", export(&[span("f1", 1, "x", 0, json!({ "session.id": "refused" })), late])).await;
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    let expected = "resourceSpans[0].scopeSpans[0].spans[1].startTimeUnixNano: expected a whole number from 0 to 18446744073709551615 at line 1";
+    assert!(refused.status == 400 && message.starts_with(expected), "{message}");
+    for shapeless in ["[]", "\"x\"", "{\"resourceSpans\": 7}"] {
+        assert_eq!(send("application/json", shapeless.as_bytes()).await.status, 400, "{shapeless}");
+    }
     assert_eq!(send("text/plain", b"{}").await.status, 415);
     assert_eq!(send("application/x-protobuf", b"").await.status, 200);
     assert_eq!(app.stranger().post("/v1/traces", export(&[])).await.whole().0, 401);
@@ -376,6 +387,36 @@ async fn what_is_no_export_is_refused_in_its_own_form() {
     let partial = json!({ "partialSuccess": { "rejectedSpans": "1", "errorMessage": "Spans without a span_id cannot be stored." } });
     assert_eq!(answer, (200, partial));
     assert_eq!(bot.fetch("kept").await["is_used"], json!(true));
+}
+
+#[tokio::test]
+async fn what_is_too_large_over_grpc_is_refused_for_good() {
+    let app = TestApp::start().await;
+    let head = "POST /opentelemetry.proto.collector.trace.v1.TraceService/Export HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\n\
+        te: trailers\r\ncontent-length: 5\r\nconnection: close\r\n\r\n";
+    // A message of 1 GiB, of which only the length is there.
+    let message = [[0].as_slice(), &(1_u32 << 30).to_be_bytes()].concat();
+
+    let mut stream = app.connect().await;
+    stream.write_all(&[head.as_bytes(), &message].concat()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+
+    const INVALID_ARGUMENT: &str = "grpc-status: 3\r\n";
+    assert!(answer.contains(INVALID_ARGUMENT) && answer.contains("too%20large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_text_that_was_cut_in_the_middle_of_a_character_is_taken() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let body = export(&[call("a1", 1, 0, Some("c-1"), &["When CUT"], "Soon.")]).to_string();
+    let cut = body.replace("CUT", "\\ud83d").replace("Soon.", "Soon. \\ud83d");
+
+    let stored = bot.json("POST", "/v1/traces", cut).await;
+
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    assert_eq!(transcript(&bot, "c-1").await, lines(&[("end_user", "When \u{fffd}"), ("agent", "Soon. \u{fffd}")]));
 }
 
 #[tokio::test]
@@ -511,38 +552,56 @@ async fn other_log_records_are_counted_and_stop_nobody() {
 async fn a_call_that_two_instrumentations_saw_counts_once() {
     let app = TestApp::start().await;
     let bot = app.bot().await;
-    let call = |id: u8, from: u64, to: u64, tokens: i64| {
-        let mut of = json!({ "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "session.id": "c-1" });
+    let call = |trace: &str, id: u8, from: u64, to: u64, tokens: i64| {
+        let mut of = json!({ "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "session.id": trace });
         if tokens > 0 {
             of["gen_ai.usage.input_tokens"] = json!(tokens);
         }
-        let mut span = span("a1", id, "chat m", 0, of);
+        let mut span = span(trace, id, "chat m", 0, of);
         span["startTimeUnixNano"] = json!((NOON + from * SECOND).to_string());
         span["endTimeUnixNano"] = json!((NOON + to * SECOND).to_string());
         span
     };
     let scope = |name: &str, spans: Value| json!({ "scope": { "name": name }, "spans": spans });
-    let scopes = [
-        scope("outer", json!([call(1, 0, 9, 100), call(2, 10, 19, 0), call(3, 20, 29, 100), call(4, 20, 25, 100)])),
-        scope("inner", json!([call(5, 1, 8, 100), call(6, 11, 18, 100), call(7, 30, 31, 100)])),
-    ];
+    let sees = |trace: &str| {
+        let outer = [
+            call(trace, 1, 0, 9, 100),
+            call(trace, 2, 10, 19, 0),
+            call(trace, 3, 20, 29, 100),
+            call(trace, 4, 20, 25, 100),
+        ];
+        let inner = [call(trace, 5, 1, 8, 100), call(trace, 6, 11, 18, 100), call(trace, 7, 30, 31, 100)];
+        [scope("outer", json!(outer)), scope("inner", json!(inner))]
+    };
+    let sends = async |scopes: &[Value]| {
+        let stored = bot.post("/v1/traces", json!({ "resourceSpans": [{ "scopeSpans": scopes }] })).await;
+        assert_eq!(stored.status, 200);
+    };
 
-    let stored = bot.post("/v1/traces", json!({ "resourceSpans": [{ "scopeSpans": scopes }] })).await;
+    let [outer, inner] = sees("a1");
+    sends(&[outer, inner]).await;
+    let [outer, inner] = sees("b1");
+    sends(&[outer]).await;
+    sends(&[inner]).await;
+    let [outer, inner] = sees("c1");
+    sends(&[inner]).await;
+    sends(std::slice::from_ref(&outer)).await;
+    sends(&[outer]).await;
 
-    assert_eq!(stored.status, 200);
-    let usage = bot.get("/api/token-usage/?ordering=started_at").await.json();
-    let began: Vec<&str> =
-        usage["results"].as_array().unwrap().iter().map(|row| row["started_at"].as_str().unwrap()).collect();
-    // The outer of two; the inner, where it alone knows the tokens; two at once of one instrumentation; one by itself.
-    assert_eq!(
-        began,
-        [
-            "2026-03-02T09:15:00Z",
-            "2026-03-02T09:15:11Z",
-            "2026-03-02T09:15:20Z",
-            "2026-03-02T09:15:20Z",
-            "2026-03-02T09:15:30Z"
-        ]
-    );
-    assert_eq!(bot.get("/api/spans/").await.json()["count"], 7);
+    for trace in ["a1", "b1", "c1"] {
+        let usage = bot.get(&format!("/api/token-usage/?ordering=started_at&conversation_id={trace}")).await.json();
+        let began: Vec<&str> =
+            usage["results"].as_array().unwrap().iter().map(|row| row["started_at"].as_str().unwrap()).collect();
+        // The outer of two; the inner, where it alone knows the tokens; two at once of one instrumentation; one by itself.
+        let seconds = ["00", "11", "20", "20", "30"].map(|second| format!("2026-03-02T09:15:{second}Z"));
+        assert_eq!(began, seconds, "{trace}");
+        let summary =
+            bot.get(&format!("/api/token-usage/summary/?group_by=model&conversation_id={trace}")).await.json();
+        assert_eq!(
+            (&summary["results"][0]["total_tokens"], &summary["results"][0]["rows"]),
+            (&json!(500), &json!(5)),
+            "{trace}"
+        );
+        assert_eq!(bot.get(&format!("/api/spans/?conversation_id={trace}")).await.json()["count"], 7);
+    }
 }

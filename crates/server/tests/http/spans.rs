@@ -35,8 +35,12 @@ fn exchange() -> Value {
 }
 
 fn packed(body: &Value) -> Vec<u8> {
+    gzip(&body.to_string())
+}
+
+fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(body.to_string().as_bytes()).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
 }
 
@@ -61,6 +65,32 @@ async fn a_count_that_no_model_has_is_none_and_sums_go_on() {
         let sum: i64 = rows.iter().map(|row| row["total_tokens"].as_i64().unwrap()).sum();
         assert_eq!(sum, 21, "{summary}");
     }
+}
+
+#[tokio::test]
+async fn a_cost_that_no_call_has_is_none_or_cut_and_sums_go_on() {
+    let app = TestApp::start().await;
+    let bot = app.bot().await;
+    let call = |id: &str, model: &str, tokens: i64, cost: f64| {
+        json!({"span_id": id, "kind": "llm", "attributes": {"gen_ai.request.model": model, "gen_ai.usage.input_tokens": tokens,
+            "agentsight.llm.cost_usd": cost}})
+    };
+    // A trillion tokens, at 2.5 dollars a million; what the book does not know costs what its sender says.
+    let spans = [
+        call("1", "gpt-4o", 1_000_000_000_000, 0.0),
+        call("2", "gpt-4o", 1_000_000_000_000, 0.0),
+        call("3", "unknown", 7, 10_000.0),
+        call("4", "unknown", 7, 10_000.1),
+        call("5", "unknown", 7, 9e90),
+    ];
+
+    bot.post("/api/ingest/", json!({"conversations": [{"conversation_id": "c-1", "spans": spans}]})).await;
+
+    let rows = bot.get("/api/token-usage/?ordering=id").await.json();
+    let costs: Vec<&Value> = rows["results"].as_array().unwrap().iter().map(|row| &row["cost_usd"]).collect();
+    assert_eq!(costs, ["10000.00000000", "10000.00000000", "10000.00000000", "0.00000000", "0.00000000"]);
+    let summary = bot.get("/api/token-usage/summary/?group_by=day").await.json();
+    assert_eq!(summary["results"][0]["cost_usd"], json!(30_000.0), "{summary}");
 }
 
 #[tokio::test]
@@ -137,6 +167,12 @@ async fn a_batch_may_be_compressed() {
     assert_eq!(send_packed(&bot, "gzip", packed(&exchange())).await.0, 200);
     assert_eq!(bot.fetch("wa-1").await["message_count"], json!(3));
 
+    let text = exchange().to_string().replace("wa-1", "wa-2");
+    let (head, tail) = text.split_at(text.len() / 2);
+    let members = [head, tail].map(gzip).concat();
+    assert_eq!(send_packed(&bot, "gzip", members).await.0, 200);
+    assert_eq!(bot.fetch("wa-2").await["message_count"], json!(3));
+
     let mut cut = packed(&exchange());
     cut.truncate(cut.len() / 2);
     for broken in [b"{}".to_vec(), b"not gzip at all".to_vec(), cut] {
@@ -181,10 +217,16 @@ async fn every_problem_of_a_batch_is_named_and_nothing_is_written() {
         ("spans", json!(null), "This field is required."),
         ("spans", json!("x"), "Expected a list of items."),
         ("spans", json!([1]), "Span 1: expected an object."),
-        ("spans", json!([{"span_id": 7}]), "Span 1: span_id is required."),
-        ("spans", json!([{"span_id": ""}]), "Span 1: span_id is required."),
+        ("spans", json!([{"span_id": null}]), "Span 1: span_id is required."),
+        ("spans", json!([{"span_id": 7}]), "Span 1: span_id must be a string."),
+        ("spans", json!([{"span_id": ""}]), "Span 1: span_id may not be blank."),
         ("spans", json!([{"span_id": "x".repeat(65)}]), "Span 1: span_id has more than 64 characters."),
         ("spans", json!([{"span_id": "1", "ended_at": "soon"}]), "Span 1: ended_at has wrong format."),
+        (
+            "spans",
+            json!([{"span_id": "1", "events": [{"timestamp": null}, {"timestamp": "soon"}]}]),
+            "Span 1: events[1].timestamp has wrong format.",
+        ),
     ] {
         let mut bad = good.clone();
         bad[field] = value;
@@ -217,7 +259,7 @@ async fn what_no_projection_can_read_is_kept_all_the_same() {
         {"span_id": "2", "kind": "tool", "name": "t", "attributes": {"agentsight.tool.arguments": deep, "agentsight.tool.response": {"a": 1}}, "duration_ms": "long"},
         {"span_id": "3", "kind": "llm", "attributes": {"gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 1e300, "agentsight.llm.cost_usd": "much"}},
         {"span_id": "4", "kind": ["x"], "status": {}, "trace_id": 5, "parent_span_id": "4", "name": null},
-        {"span_id": "5", "kind": "turn", "attributes": {"agentsight.turn.complete": "perhaps"}, "events": [7, {"name": "agentsight.message", "timestamp": "x",
+        {"span_id": "5", "kind": "turn", "attributes": {"agentsight.turn.complete": "perhaps"}, "events": [7, {"name": "agentsight.message", "timestamp": null,
             "attributes": {"agentsight.message.sender": "nobody", "agentsight.message.content": "lost"}},
             {"name": "agentsight.message", "attributes": {"agentsight.message.sender": "agent", "agentsight.message.content": "", "agentsight.message.metadata": "[]"}}]}
     ]}, {"conversation_id": "many", "spans": [{"span_id": "1", "attributes": (0..20_000).map(|n| (format!("a{n}"), json!(n))).collect::<serde_json::Map<_, _>>()}]}]});
