@@ -1,5 +1,6 @@
 //! Running other programs, always from the repository's root and never silently.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,25 @@ pub(crate) fn built(profile: &str, binary: &str) -> Result<PathBuf> {
     Ok(profiles.join(profile).join(format!("{binary}{}", std::env::consts::EXE_SUFFIX)))
 }
 
+thread_local! {
+    /// Whether somebody else has the terminal.
+    static IS_BESIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` beside something else that has the terminal: what its commands say is shown when they have ended.
+pub(crate) fn beside<T>(work: impl FnOnce() -> T) -> T {
+    IS_BESIDE.set(true);
+    let done = work();
+    IS_BESIDE.set(false);
+    done
+}
+
 /// Shows the command, runs it with this terminal, and fails when it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    if IS_BESIDE.get() {
+        let output = command.stdin(Stdio::null()).output();
+        return show(&Shown(command).to_string(), output);
+    }
     println!("$ {}", Shown(command));
     let status = command.status().map_err(|error| Failure(format!("cannot run `{}`: {error}", Shown(command))))?;
     if status.success() { Ok(()) } else { Err(Failure(format!("`{}` failed: {status}", Shown(command)))) }
@@ -66,27 +84,26 @@ pub(crate) fn run_together(commands: Vec<Command>) -> Result<()> {
                 println!("$ {}", Shown(&command));
                 scope.spawn(move || {
                     let output = command.stdin(Stdio::null()).output();
-                    let shown = Shown(&command).to_string();
-                    match output {
-                        Err(error) => Err(Failure(format!("cannot run `{shown}`: {error}"))),
-                        Ok(output) => Ok((shown, output)),
-                    }
+                    (Shown(&command).to_string(), output)
                 })
             })
             .collect();
-        let broken = || Failure("a command could not be waited for".to_owned());
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(broken()))).collect::<Vec<_>>()
+        running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
-    let mut failed = None;
+    let mut result = Ok(());
     for one in ended {
-        let (shown, output) = one?;
-        println!("\n$ {shown}\n{}", String::from_utf8_lossy(&output.stdout));
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        if !output.status.success() {
-            failed.get_or_insert(Failure(format!("`{shown}` failed: {}", output.status)));
-        }
+        let (shown, output) = one.map_err(|_| Failure("a command could not be waited for".to_owned()))?;
+        result = result.and(show(&shown, output));
     }
-    failed.map_or(Ok(()), Err)
+    result
+}
+
+/// Shows what a command said that has ended, and fails when it did.
+fn show(shown: &str, output: std::io::Result<Output>) -> Result<()> {
+    let output = output.map_err(|error| Failure(format!("cannot run `{shown}`: {error}")))?;
+    println!("\n$ {shown}\n{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(Failure(format!("`{shown}` failed: {}", output.status))) }
 }
 
 /// Shows the command, runs it, and hands back what it said, whatever it said.

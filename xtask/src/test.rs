@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::command::{Failure, Result, built, cargo, command, run as run_command, run_together, test_deps};
+use crate::command::{Failure, Result, beside, built, cargo, command, run as run_command, run_together, test_deps};
 use crate::python::Environment;
 use crate::{bucket, deny, geoip, node, postgres, prerequisites};
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     runner: Vec<OsString>,
 }
 
-/// One part of the run. They run in this order, and the first that fails ends it.
+/// One part of the run. They run in this order, some beside another, and the first that fails ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
     /// Python and the like: what is missing is installed (Debian, as root) or named
@@ -88,6 +88,17 @@ impl Step {
             Self::Rust => &[Self::Prerequisites, Self::Geoip],
             Self::Postgres | Self::Nodes => &[Self::Prerequisites],
             Self::Sdk | Self::Spans | Self::Wheel => &[Self::Prerequisites, Self::Python],
+        }
+    }
+
+    /// A later step that may run at the same time: of the two, one compiles or waits for the network where the other waits for
+    /// its servers, and only one has a PostgreSQL.
+    fn companion(self) -> Option<Self> {
+        match self {
+            Self::Postgres => Some(Self::Otel),
+            Self::Sdk => Some(Self::Openapi),
+            Self::Spans => Some(Self::Wheel),
+            _ => None,
         }
     }
 
@@ -179,16 +190,32 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let started = Instant::now();
     let mut times = Vec::new();
-    for &step in &plan {
-        println!("\n══ {} ══", step.name());
+    let timed = |step: Step| {
         let step_started = Instant::now();
         step.run(&plan, &args.runner).map_err(|Failure(reason)| {
             let name = step.name();
             Failure(format!("{reason}\nStep `{name}` failed. To repeat it alone: cargo xtask test --only {name}"))
         })?;
-        let took = step_started.elapsed();
-        println!("── {}: {}", step.name(), seconds(took));
-        times.push(format!("{} {}", step.name(), seconds(took)));
+        let took = format!("{} {}", step.name(), seconds(step_started.elapsed()));
+        println!("── {took}");
+        Ok(took)
+    };
+    for (step, companion) in rounds(&plan) {
+        match companion {
+            None => {
+                println!("\n══ {} ══", step.name());
+                times.push(timed(step)?);
+            }
+            Some(companion) => {
+                println!("\n══ {}, and {} beside it ══", step.name(), companion.name());
+                let (first, second) = std::thread::scope(|scope| {
+                    let second = scope.spawn(|| beside(|| timed(companion)));
+                    (timed(step), second.join())
+                });
+                let broken = |_| Err(Failure(format!("step `{}` could not be waited for", companion.name())));
+                times.extend([first?, second.unwrap_or_else(broken)?]);
+            }
+        }
         if step == Step::Prerequisites {
             let ahead = plan.clone();
             std::thread::spawn(move || ahead.iter().for_each(|step| step.provide()));
@@ -196,6 +223,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("\nAll green in {} ({}).", seconds(started.elapsed()), times.join(", "));
     Ok(())
+}
+
+/// The steps of a plan, each with the one that runs beside it.
+fn rounds(plan: &[Step]) -> Vec<(Step, Option<Step>)> {
+    let companion = |step: Step| step.companion().filter(|other| plan.contains(other));
+    let companions: Vec<Step> = plan.iter().copied().filter_map(companion).collect();
+    let first = plan.iter().copied().filter(|step| !companions.contains(step));
+    first.map(|step| (step, companion(step))).collect()
 }
 
 /// What runs, in order: everything, or what was asked for with what it needs; never what was left out.
@@ -326,6 +361,12 @@ fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_runs_once_beside_another_or_alone() {
+        let rounds = rounds(&plan(&[Step::Otel, Step::Postgres, Step::Wheel], &[Step::Prerequisites, Step::Python]));
+        assert_eq!(rounds, [(Step::Postgres, Some(Step::Otel)), (Step::Wheel, None)]);
+    }
 
     #[test]
     fn a_step_brings_what_it_needs() {
