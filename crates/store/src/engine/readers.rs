@@ -122,6 +122,11 @@ impl Readers {
             reading.connection.progress_handler(STEPS_PER_LOOK, Some(late)).map_err(engine_error)?;
         }
         let result = reading.read(self.keep.load(Ordering::Relaxed), read);
+        if let Err(Error::Index(why)) = &result
+            && reading.changes == self.changes.load(Ordering::SeqCst)
+        {
+            self.doubt_index(why);
+        }
         if matches!(
             result,
             Err(Error::Engine(_)

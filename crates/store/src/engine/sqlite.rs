@@ -92,10 +92,8 @@ impl Sqlite {
 
     fn read_until<T>(&self, deadline: Option<Instant>, mut read: impl FnMut(&Reader<'_>) -> Result<T>) -> Result<T> {
         match self.readers.read(deadline, &mut read) {
-            Err(Error::Index(why)) => {
-                self.readers.doubt_index(&why);
-                self.readers.read(deadline, read)
-            }
+            // The index is not believed any more.
+            Err(Error::Index(_)) => self.readers.read(deadline, read),
             result => result,
         }
     }
