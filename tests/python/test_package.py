@@ -240,8 +240,7 @@ def test_a_newer_store_is_refused(tmp_path):
 
     Clients(endpoint=f"file://{tmp_path}/newer").say("c", "x")
     gc.collect()
-    (database,) = [path for path in (tmp_path / "newer").iterdir() if path.suffix in (".db", ".sqlite", ".sqlite3")]
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(tmp_path / "newer" / "agentsight.db") as connection:
         connection.execute("insert into migrations (version, name, applied_at) values (9999, 'later', 0)")
     with pytest.raises(CannotOpenException) as caught:
         AgentSightAPI.separate(endpoint=f"file://{tmp_path}/newer").fetch_conversation("c")
