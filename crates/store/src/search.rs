@@ -100,9 +100,7 @@ pub(crate) fn leave_all(tx: &Tx<'_>) -> Result<()> {
     const LEAVE: &str = "insert into search_pending (agent_id, conversation, since)
         select agent_id, id, 0 from conversations where true
         on conflict (agent_id, conversation) do update set since = 0, taken = null";
-    tx.execute(LEAVE, &[])?;
-    tx.note_pending_are(count_pending(tx)?);
-    Ok(())
+    tx.execute(LEAVE, &[])
 }
 
 pub(crate) fn count_pending(reader: &Reader<'_>) -> Result<u64> {

@@ -21,7 +21,7 @@ use super::indexing::{DEBT, QUIET, Rest};
 use super::readers::Readers;
 use super::sqlite::{self, INDEX_CACHE_KIB, engine_error, execute};
 use super::writer::Inside;
-use super::{Reader, Row, Tx, params};
+use super::{Reader, Row, Tx, ended, params};
 use crate::error::{Error, Result};
 use crate::ids::IdBlocks;
 use crate::search::{self, Gathered, Waiting, count_pending};
@@ -411,12 +411,7 @@ impl Indexer {
     /// Waits for it to end.
     pub(super) async fn close(&self) {
         self.stop();
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread
-            && tokio::task::spawn_blocking(move || thread.join()).await.is_err()
-        {
-            tracing::error!("the thread of the search index did not end");
-        }
+        ended(&self.thread).await;
     }
 }
 

@@ -516,6 +516,15 @@ impl<'c> Tx<'c> {
     }
 }
 
+/// Waits for a thread of the store that was told to end.
+async fn ended(thread: &parking_lot::Mutex<Option<std::thread::JoinHandle<()>>>) {
+    let Some(thread) = thread.lock().take() else { return };
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    if !matches!(tokio::task::spawn_blocking(move || thread.join()).await, Ok(Ok(()))) {
+        tracing::error!(name, "a thread of the store did not end as it should");
+    }
+}
+
 /// The engine that runs, with its readers and its writer.
 #[derive(Clone)]
 pub(crate) enum Engine {

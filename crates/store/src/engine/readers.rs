@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::Reader;
 use super::grams::Bell;
 use super::sqlite::{BUSY_TIMEOUT, CHECKPOINT_PAGES, FILE, attach_index, connect_reader, engine_error, execute};
 use super::wal::{WalIndex, WalState};
+use super::{Reader, ended};
 use crate::error::{Error, Result};
 
 /// A connection that nobody used for this long, or up to twice as long, ends its snapshot.
@@ -227,12 +227,7 @@ impl Readers {
     /// Waits for the sweeper to end and lets go of the connections.
     pub(super) async fn close(&self) {
         self.stop();
-        let sweeper = self.sweeper.lock().take();
-        if let Some(sweeper) = sweeper
-            && tokio::task::spawn_blocking(move || sweeper.join()).await.is_err()
-        {
-            tracing::error!("the thread of snapshots did not end");
-        }
+        ended(&self.sweeper).await;
         self.resting.lock().clear();
     }
 }

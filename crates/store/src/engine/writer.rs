@@ -22,7 +22,7 @@ use super::grams::Bell;
 use super::indexing::{DEBT, QUIET, Rest};
 use super::postgres::{Trouble, Undone as ServerUndone, WriterSession};
 use super::readers::LogBound;
-use super::{Pending, Reader, Tx, sqlite};
+use super::{Pending, Reader, Tx, ended, sqlite};
 use crate::StoreConfig;
 use crate::ahead::{Errand, look_ahead};
 use crate::error::{Error, Result};
@@ -220,12 +220,7 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         drop(self.queue.lock().take());
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread
-            && tokio::task::spawn_blocking(move || thread.join()).await.is_err()
-        {
-            tracing::error!("the writer thread did not end");
-        }
+        ended(&self.thread).await;
     }
 }
 
